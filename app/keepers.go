@@ -1,0 +1,166 @@
+package app
+
+import (
+	"github.com/cosmos/evm/x/erc20"
+	erc20keeper "github.com/cosmos/evm/x/erc20/keeper"
+	erc20types "github.com/cosmos/evm/x/erc20/types"
+	erc20v2 "github.com/cosmos/evm/x/erc20/v2"
+	feemarketkeeper "github.com/cosmos/evm/x/feemarket/keeper"
+	feemarkettypes "github.com/cosmos/evm/x/feemarket/types"
+	evmkeeper "github.com/cosmos/evm/x/vm/keeper"
+	evmtypes "github.com/cosmos/evm/x/vm/types"
+	"github.com/cosmos/ibc-go/v11/modules/apps/transfer"
+	transferkeeper "github.com/cosmos/ibc-go/v11/modules/apps/transfer/keeper"
+	transfertypes "github.com/cosmos/ibc-go/v11/modules/apps/transfer/types"
+	transferv2 "github.com/cosmos/ibc-go/v11/modules/apps/transfer/v2"
+	porttypes "github.com/cosmos/ibc-go/v11/modules/core/05-port/types"
+	ibcapi "github.com/cosmos/ibc-go/v11/modules/core/api"
+	ibcexported "github.com/cosmos/ibc-go/v11/modules/core/exported"
+	ibckeeper "github.com/cosmos/ibc-go/v11/modules/core/keeper"
+	ibctm "github.com/cosmos/ibc-go/v11/modules/light-clients/07-tendermint"
+	"github.com/spf13/cast"
+
+	corestore "cosmossdk.io/core/store"
+
+	"github.com/cosmos/cosmos-sdk/client/flags"
+	"github.com/cosmos/cosmos-sdk/runtime"
+	sdkserver "github.com/cosmos/cosmos-sdk/server"
+	servertypes "github.com/cosmos/cosmos-sdk/server/types"
+	authkeeper "github.com/cosmos/cosmos-sdk/x/auth/keeper"
+	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
+	authzkeeper "github.com/cosmos/cosmos-sdk/x/authz/keeper"
+	bankkeeper "github.com/cosmos/cosmos-sdk/x/bank/keeper"
+	banktypes "github.com/cosmos/cosmos-sdk/x/bank/types"
+	consensuskeeper "github.com/cosmos/cosmos-sdk/x/consensus/keeper"
+	consensustypes "github.com/cosmos/cosmos-sdk/x/consensus/types"
+	distrkeeper "github.com/cosmos/cosmos-sdk/x/distribution/keeper"
+	distrtypes "github.com/cosmos/cosmos-sdk/x/distribution/types"
+	evidencekeeper "github.com/cosmos/cosmos-sdk/x/evidence/keeper"
+	evidencetypes "github.com/cosmos/cosmos-sdk/x/evidence/types"
+	"github.com/cosmos/cosmos-sdk/x/feegrant"
+	feegrantkeeper "github.com/cosmos/cosmos-sdk/x/feegrant/keeper"
+	govkeeper "github.com/cosmos/cosmos-sdk/x/gov/keeper"
+	govtypes "github.com/cosmos/cosmos-sdk/x/gov/types"
+	mintkeeper "github.com/cosmos/cosmos-sdk/x/mint/keeper"
+	minttypes "github.com/cosmos/cosmos-sdk/x/mint/types"
+	slashingkeeper "github.com/cosmos/cosmos-sdk/x/slashing/keeper"
+	slashingtypes "github.com/cosmos/cosmos-sdk/x/slashing/types"
+	stakingkeeper "github.com/cosmos/cosmos-sdk/x/staking/keeper"
+	stakingtypes "github.com/cosmos/cosmos-sdk/x/staking/types"
+	upgradekeeper "github.com/cosmos/cosmos-sdk/x/upgrade/keeper"
+	upgradetypes "github.com/cosmos/cosmos-sdk/x/upgrade/types"
+)
+
+// Keepers is the state of every module.
+type Keepers struct {
+	Consensus consensuskeeper.Keeper
+	Auth      authkeeper.AccountKeeper
+	Bank      bankkeeper.BaseKeeper
+	Authz     authzkeeper.Keeper
+	FeeGrant  feegrantkeeper.Keeper
+	Upgrade   *upgradekeeper.Keeper
+
+	Staking      *stakingkeeper.Keeper
+	Slashing     slashingkeeper.Keeper
+	Distribution distrkeeper.Keeper
+	Mint         mintkeeper.Keeper
+	Evidence     *evidencekeeper.Keeper
+	Gov          *govkeeper.Keeper
+
+	IBC      *ibckeeper.Keeper
+	Transfer *transferkeeper.Keeper
+
+	FeeMarket feemarketkeeper.Keeper
+	EVM       *evmkeeper.Keeper
+	ERC20     erc20keeper.Keeper
+}
+
+// kvStores names the stores that make up the state and so the app hash. Adding one later takes an
+// upgrade (upgrades.go).
+var kvStores = []string{
+	consensustypes.StoreKey, authtypes.StoreKey, banktypes.StoreKey, authzkeeper.StoreKey,
+	feegrant.StoreKey, upgradetypes.StoreKey,
+	stakingtypes.StoreKey, slashingtypes.StoreKey, distrtypes.StoreKey, minttypes.StoreKey,
+	evidencetypes.StoreKey, govtypes.StoreKey,
+	ibcexported.StoreKey, transfertypes.StoreKey,
+	feemarkettypes.StoreKey, evmtypes.StoreKey, erc20types.StoreKey,
+}
+
+// objectStores names the stores that live for one block and hold Go values.
+var objectStores = []string{banktypes.ObjectStoreKey, evmtypes.ObjectKey}
+
+// authority is the only account that may change parameters: governance.
+func authority() string { return authtypes.NewModuleAddress(govtypes.ModuleName).String() }
+
+// buildKeepers constructs the keepers in the order in which they need each other. options are the
+// node's (app.toml and flags).
+func (app *App) buildKeepers(options servertypes.AppOptions) error {
+	var (
+		cdc     = app.encoding.Codec
+		gov     = authority()
+		service = func(name string) corestore.KVStoreService { return runtime.NewKVStoreService(app.keys[name]) }
+	)
+
+	app.Consensus = consensuskeeper.NewKeeper(cdc, service(consensustypes.StoreKey), gov, runtime.EventService{})
+	app.SetParamStore(app.Consensus.ParamsStore)
+	app.Auth = authkeeper.NewAccountKeeper(cdc, service(authtypes.StoreKey), authtypes.ProtoBaseAccount,
+		ModuleAccounts(), AddressCodec(), Bech32Prefix, gov)
+	app.Bank = bankkeeper.NewBaseKeeper(cdc, service(banktypes.StoreKey), app.Auth, blockedAddresses(), gov, app.Logger()).
+		WithObjStoreKey(app.objectKeys[banktypes.ObjectStoreKey])
+	app.Authz = authzkeeper.NewKeeper(service(authzkeeper.StoreKey), cdc, app.MsgServiceRouter(), app.Auth)
+	app.FeeGrant = feegrantkeeper.NewKeeper(cdc, service(feegrant.StoreKey), app.Auth)
+	app.Upgrade = upgradekeeper.NewKeeper(skippedUpgrades(options), service(upgradetypes.StoreKey), cdc,
+		cast.ToString(options.Get(flags.FlagHome)), app.BaseApp, gov)
+
+	app.Staking = stakingkeeper.NewKeeper(cdc, service(stakingtypes.StoreKey), app.Auth, app.Bank, gov,
+		ValidatorCodec(), ConsensusCodec())
+	app.Mint = mintkeeper.NewKeeper(cdc, service(minttypes.StoreKey), app.Staking, app.Auth, app.Bank,
+		authtypes.FeeCollectorName, gov)
+	app.Distribution = distrkeeper.NewKeeper(cdc, service(distrtypes.StoreKey), app.Auth, app.Bank, app.Staking,
+		authtypes.FeeCollectorName, gov)
+	app.Slashing = slashingkeeper.NewKeeper(cdc, app.encoding.Amino, service(slashingtypes.StoreKey), app.Staking, gov)
+	app.Staking.SetHooks(stakingtypes.NewMultiStakingHooks(app.Distribution.Hooks(), app.Slashing.Hooks()))
+	app.Evidence = evidencekeeper.NewKeeper(cdc, service(evidencetypes.StoreKey), app.Staking, app.Slashing,
+		AddressCodec(), runtime.ProvideCometInfoService())
+	app.Gov = govkeeper.NewKeeper(cdc, service(govtypes.StoreKey), app.Auth, app.Bank, app.Distribution,
+		app.MsgServiceRouter(), govtypes.DefaultConfig(), gov,
+		govkeeper.NewDefaultCalculateVoteResultsAndVotingPower(app.Staking))
+
+	app.IBC = ibckeeper.NewKeeper(cdc, service(ibcexported.StoreKey), app.Upgrade, gov)
+	app.Transfer = transferkeeper.NewKeeper(cdc, AddressCodec(), service(transfertypes.StoreKey),
+		app.IBC.ChannelKeeper, app.MsgServiceRouter(), app.Auth, app.Bank, gov)
+
+	if err := app.buildEVMKeepers(options); err != nil {
+		return err
+	}
+	app.routeIBC()
+	return nil
+}
+
+// routeIBC stacks token transfer for both versions of the protocol: core, then the ERC-20
+// middleware that gives an arriving coin its token, then transfer itself.
+func (app *App) routeIBC() {
+	var stack porttypes.IBCModule = transfer.NewIBCModule(app.Transfer)
+	stack = erc20.NewIBCMiddleware(app.ERC20, stack)
+	router := porttypes.NewRouter()
+	router.AddRoute(transfertypes.ModuleName, stack)
+	app.IBC.SetRouter(router)
+
+	var stackV2 ibcapi.IBCModule = transferv2.NewIBCModule(app.Transfer)
+	stackV2 = erc20v2.NewIBCMiddleware(stackV2, app.ERC20)
+	routerV2 := ibcapi.NewRouter()
+	routerV2.AddRoute(transfertypes.ModuleName, stackV2)
+	app.IBC.SetRouterV2(routerV2)
+
+	app.lightClient = ibctm.NewLightClientModule(app.encoding.Codec, app.IBC.ClientKeeper.GetStoreProvider())
+	app.IBC.ClientKeeper.AddRoute(ibctm.ModuleName, &app.lightClient)
+}
+
+// skippedUpgrades reads --unsafe-skip-upgrades: heights at which to go on without the upgrade.
+func skippedUpgrades(options servertypes.AppOptions) map[int64]bool {
+	skip := make(map[int64]bool)
+	for _, height := range cast.ToIntSlice(options.Get(sdkserver.FlagUnsafeSkipUpgrades)) {
+		skip[int64(height)] = true
+	}
+	return skip
+}
