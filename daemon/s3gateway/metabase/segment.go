@@ -96,7 +96,7 @@ func (w *writeTx) dropSegment(s Segment) error {
 }
 
 func (w *writeTx) discard(s Segment, p Piece) error {
-	return w.put(garbageKey(p.Device, s.ID, p.Index), Garbage{Lease: s.Lease, QueuedAt: w.now.Unix()})
+	return w.put(garbageKey(p.Device, s.ID, p.Index), Garbage{Lease: s.Lease, QueuedAt: w.now.Unix(), Bucket: s.Bucket})
 }
 
 // Segments returns the segments with the given ids, in that order.

@@ -59,10 +59,11 @@ type Segment struct {
 	PieceRoots []piece.Root `cbor:"6,keyasint"` // all class.Total, stored or not
 	Pieces     []Piece      `cbor:"7,keyasint"` // pieces with a signed receipt
 	Lease      uint64       `cbor:"8,keyasint"`
-	Expiry     int64        `cbor:"9,keyasint"`  // Unix seconds until which providers keep the pieces
-	Risk       uint64       `cbor:"10,keyasint"` // core/risk score when last evaluated; smaller is more urgent
-	Refs       uint32       `cbor:"11,keyasint"` // maintained by DB: object versions and parts naming this segment
-	CreatedAt  int64        `cbor:"12,keyasint"` // Unix seconds
+	Expiry     int64        `cbor:"9,keyasint"`            // Unix seconds until which providers keep the pieces
+	Risk       uint64       `cbor:"10,keyasint"`           // core/risk score when last evaluated; smaller is more urgent
+	Refs       uint32       `cbor:"11,keyasint"`           // maintained by DB: object versions and parts naming this segment
+	CreatedAt  int64        `cbor:"12,keyasint"`           // Unix seconds
+	Bucket     string       `cbor:"13,keyasint,omitempty"` // bucket whose piece secret the piece ids derive from
 }
 
 // SegmentRef is a segment's place in an extent.
@@ -197,5 +198,6 @@ type Garbage struct {
 	Segment  SegmentID `cbor:"-"` // in the row's key
 	Index    uint8     `cbor:"-"` // in the row's key
 	Lease    uint64    `cbor:"1,keyasint,omitempty"`
-	QueuedAt int64     `cbor:"2,keyasint"` // Unix seconds
+	QueuedAt int64     `cbor:"2,keyasint"`           // Unix seconds
+	Bucket   string    `cbor:"3,keyasint,omitempty"` // as in Segment
 }
