@@ -1,0 +1,28 @@
+package market
+
+import (
+	"context"
+
+	sdk "github.com/cosmos/cosmos-sdk/types"
+
+	devicev1 "github.com/cairn-network/cairn/api/cairn/device/v1"
+)
+
+// BankKeeper holds escrow in the module's account and burns fees from it.
+type BankKeeper interface {
+	SendCoinsFromAccountToModule(ctx context.Context, from sdk.AccAddress, module string, amount sdk.Coins) error
+	SendCoinsFromModuleToAccount(ctx context.Context, module string, to sdk.AccAddress, amount sdk.Coins) error
+	BurnCoins(ctx context.Context, module string, amount sdk.Coins) error
+	GetBalance(ctx context.Context, account sdk.AccAddress, denom string) sdk.Coin
+}
+
+// DeviceKeeper knows the devices that sell. Accounts are spelled canonically; the errors are the
+// registry's own.
+type DeviceKeeper interface {
+	// Device gives a device.
+	Device(ctx context.Context, id uint64) (devicev1.Device, error)
+	// Operated gives a device if the account may act for it (its operator or owner).
+	Operated(ctx context.Context, id uint64, account string) (devicev1.Device, error)
+	// Active gives a device if it may take on new work now.
+	Active(ctx context.Context, id uint64) (devicev1.Device, error)
+}
