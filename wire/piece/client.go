@@ -45,6 +45,9 @@ type Options struct {
 	// Vouchers pays for bytes served; nil never pays, and gets end with ErrUnpaid once the
 	// provider's credit is used up.
 	Vouchers VoucherSource
+	// Owed is how many bytes former connections to this provider received that no voucher covers
+	// yet (Conn.Owed): they are paid over the new one, as far as the provider counts them, too.
+	Owed uint64
 	// Dialer opens the TCP connection; nil for net.Dialer.
 	Dialer func(ctx context.Context, network, address string) (net.Conn, error)
 	// Now is the clock that the provider's is compared with; nil for time.Now.
@@ -140,8 +143,15 @@ func dial(ctx context.Context, endpoint string, device uint64, devicePub ed25519
 		sess: sess, session: s, device: device, devicePub: devicePub, opts: o, terms: terms, skew: skew,
 		slots: make(chan struct{}, min(terms.Streams, 1<<12)), paying: make(chan Demand, 1), stop: stop,
 	}
-	if terms.LastVoucher != nil && o.Vouchers != nil {
-		o.Vouchers.Resume(*terms.LastVoucher)
+	covered := uint64(0)
+	if terms.LastVoucher != nil {
+		covered = terms.LastVoucher.Units
+		if o.Vouchers != nil {
+			o.Vouchers.Resume(*terms.LastVoucher)
+		}
+	}
+	if terms.Served > covered {
+		c.received.Store(min(o.Owed, terms.Served-covered))
 	}
 	c.running.Add(3)
 	go c.read()
@@ -212,6 +222,12 @@ func (c *Conn) Terms() Terms { return c.terms }
 
 // Skew is by how much the provider's clock is ahead, to about the round-trip time and a second.
 func (c *Conn) Skew() time.Duration { return c.skew }
+
+// Owed is how many bytes were received and are not covered by a voucher that the provider took.
+func (c *Conn) Owed() uint64 {
+	paid := c.paid.Load() // first: received only grows
+	return c.received.Load() - paid
+}
 
 // Done is closed when the connection is over; Err then says why.
 func (c *Conn) Done() <-chan struct{} { return c.sess.done }
