@@ -1,0 +1,145 @@
+package chainclient
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// Code is an error of the chain as its codespace numbers it. As an error it is a sentinel:
+// errors.Is(err, ErrInsufficientFunds) holds for every *Error of that code.
+type Code struct {
+	Space  string
+	Number uint32
+}
+
+func (c Code) Error() string {
+	if name, ok := names[c]; ok {
+		return name
+	}
+	return fmt.Sprintf("chain error %s/%d", c.Space, c.Number)
+}
+
+// Codes of the SDK that a client can do something about.
+var (
+	ErrUnauthorized      = Code{"sdk", 4}
+	ErrInsufficientFunds = Code{"sdk", 5}
+	ErrUnknownRequest    = Code{"sdk", 6}
+	ErrUnknownAddress    = Code{"sdk", 9}
+	ErrOutOfGas          = Code{"sdk", 11}
+	ErrInsufficientFee   = Code{"sdk", 13}
+	ErrInvalidRequest    = Code{"sdk", 18}
+	ErrMempoolFull       = Code{"sdk", 20}
+	errInMempool         = Code{"sdk", 19}
+	errTimeoutHeight     = Code{"sdk", 30}
+	errWrongSequence     = Code{"sdk", 32}
+)
+
+var names = map[Code]string{
+	ErrUnauthorized:      "the account may not do this",
+	ErrInsufficientFunds: "the account has too little money",
+	ErrUnknownRequest:    "the chain does not know this request",
+	ErrUnknownAddress:    "the account does not exist on the chain yet: send it some CAIRN first",
+	ErrOutOfGas:          "the transaction ran out of gas",
+	ErrInsufficientFee:   "the fee is below what the chain asks for now",
+	ErrInvalidRequest:    "the chain refuses the request",
+	ErrMempoolFull:       "the node has too many transactions waiting",
+	errInMempool:         "the node holds this transaction already",
+	errTimeoutHeight:     "the transaction came after its last height",
+	errWrongSequence:     "wrong account sequence",
+}
+
+// Errors that are not a code of the chain.
+var (
+	// ErrNotFound says that the chain has no such device, offer, lease or block.
+	ErrNotFound = errors.New("not found on the chain")
+	// ErrUnreachable says that the node did not answer within the client's patience.
+	ErrUnreachable = errors.New("node unreachable")
+	// ErrNotIncluded says that a transaction's last height passed without it: it has not
+	// happened and never will.
+	ErrNotIncluded = errors.New("transaction was not included in time and never will be")
+	// ErrNoAccount says that the client was made without an account and cannot sign.
+	ErrNoAccount = errors.New("client has no account to sign with")
+	// ErrPruned says that the node no longer has the block asked for.
+	ErrPruned = errors.New("node no longer has this block")
+)
+
+// Error is a refusal by the chain.
+type Error struct {
+	Code Code
+	// Log is what the chain said, naming the field at fault.
+	Log string
+	// TxHash is the transaction's, upper-case hexadecimal; empty when it never reached a block
+	// or the error is a query's.
+	TxHash string
+}
+
+func (e *Error) Error() string {
+	if e.TxHash != "" {
+		return fmt.Sprintf("%s (%s/%d, transaction %s)", e.Log, e.Code.Space, e.Code.Number, e.TxHash)
+	}
+	return fmt.Sprintf("%s (%s/%d)", e.Log, e.Code.Space, e.Code.Number)
+}
+
+// Is holds for the sentinel of the same code, and for ErrNotFound where the code says so.
+func (e *Error) Is(target error) bool {
+	return target == error(e.Code) || target == ErrNotFound && notFound[e.Code]
+}
+
+// notFound are the codes that mean an absent thing.
+var notFound = map[Code]bool{
+	{"sdk", 38}: true,
+}
+
+// queryError turns a gRPC failure into one of this package's errors; nil stays nil. The SDK
+// sends codespace and code of a query's error as the head of the status message, in the form
+// that parseStatus reads (cosmossdk.io/errors, Error.GRPCStatus).
+func queryError(err error) error {
+	if err == nil {
+		return nil
+	}
+	s, ok := status.FromError(err)
+	if !ok {
+		return err
+	}
+	if code, log, ok := parseStatus(s.Message()); ok {
+		e := &Error{Code: code, Log: log}
+		if s.Code() == codes.NotFound && !e.Is(ErrNotFound) {
+			return fmt.Errorf("%w: %w", ErrNotFound, e)
+		}
+		return e
+	}
+	switch s.Code() {
+	case codes.NotFound:
+		return fmt.Errorf("%w: %s", ErrNotFound, s.Message())
+	case codes.Unavailable:
+		return fmt.Errorf("%w: %s", ErrUnreachable, s.Message())
+	default:
+		return err
+	}
+}
+
+// parseStatus reads "codespace SPACE code NUMBER: text".
+func parseStatus(message string) (code Code, log string, ok bool) {
+	rest, ok := strings.CutPrefix(message, "codespace ")
+	if !ok {
+		return Code{}, "", false
+	}
+	space, rest, ok := strings.Cut(rest, " code ")
+	if !ok || space == "" || strings.ContainsAny(space, " :") {
+		return Code{}, "", false
+	}
+	digits, log, ok := strings.Cut(rest, ": ")
+	if !ok {
+		return Code{}, "", false
+	}
+	number, err := strconv.ParseUint(digits, 10, 32)
+	if err != nil {
+		return Code{}, "", false
+	}
+	return Code{space, uint32(number)}, log, true
+}
