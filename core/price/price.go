@@ -107,14 +107,15 @@ func (a Amount) Sub(b Amount) (difference Amount, underflow bool) {
 // MulDiv returns floor(a*n/d), exact through a 192-bit product. The second result is true, and the
 // first zero, if that is above 2^128-1 or d is zero.
 func (a Amount) MulDiv(n, d uint64) (quotient Amount, overflow bool) {
-	return mulDiv(a, Amount{Lo: n}, d)
+	quotient, _, overflow = mulAddDiv(a, Amount{Lo: n}, 0, d)
+	return quotient, overflow
 }
 
-// mulDiv returns floor(a*b/d), exact through a 256-bit product; true where that has no answer
-// within 128 bits.
-func mulDiv(a, b Amount, d uint64) (Amount, bool) {
+// mulAddDiv returns quotient and remainder of (a*b+c)/d, exact through 256 bits; true where the
+// quotient does not fit within 128 bits or there is none.
+func mulAddDiv(a, b Amount, c, d uint64) (q Amount, r uint64, overflow bool) {
 	if d == 0 {
-		return Amount{}, true
+		return Amount{}, 0, true
 	}
 	// p[0] is the least significant of the four words of a*b.
 	var p [4]uint64
@@ -128,13 +129,16 @@ func mulDiv(a, b Amount, d uint64) (Amount, bool) {
 		p[2], carry = bits.Add64(p[2], hi, carry)
 		p[3] += carry
 	}
+	p[0], carry = bits.Add64(p[0], c, 0)
+	p[1], carry = bits.Add64(p[1], 0, carry)
+	p[2], carry = bits.Add64(p[2], 0, carry)
+	p[3] += carry
 	if p[3] != 0 || p[2] >= d {
-		return Amount{}, true
+		return Amount{}, 0, true
 	}
-	var q Amount
 	q.Hi, hi = bits.Div64(p[2], p[1], d)
-	q.Lo, _ = bits.Div64(hi, p[0], d)
-	return q, false
+	q.Lo, r = bits.Div64(hi, p[0], d)
+	return q, r, false
 }
 
 // Rate is an exact price: Amount base units for every Per units of a resource. A zero Amount is
@@ -166,7 +170,7 @@ func (r Rate) StreamCost(units, seconds uint64) (Amount, error) {
 	}
 	var held Amount
 	held.Hi, held.Lo = bits.Mul64(units, seconds)
-	cost, overflow := mulDiv(r.Amount, held, r.Per)
+	cost, _, overflow := mulAddDiv(r.Amount, held, 0, r.Per)
 	if overflow {
 		return Amount{}, fmt.Errorf("cost of %d units for %d s at %s acairn per %d: %w",
 			units, seconds, r.Amount, r.Per, ErrRange)
