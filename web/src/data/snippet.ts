@@ -1,0 +1,53 @@
+// Commands to copy into a shell.
+
+import type { Info } from "./network.ts";
+
+/** A word for a POSIX shell. */
+export function shellQuote(word: string): string {
+  return /^[A-Za-z0-9_@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+}
+
+export interface SnippetText {
+  title: string;
+  code: string;
+}
+
+/** How to reach the gateway by well-known clients. The page never knows the secret key: the shell reads it from the file that the devnet wrote, or the person types it. */
+export function snippets(info: Info): SnippetText[] {
+  const endpoint = shellQuote(info.endpoints.s3 || "http://127.0.0.1:9000");
+  const region = shellQuote(info.region || "us-east-1");
+  const [key, secret] = info.readyFile
+    ? ["access_key", "secret_key"].map(
+        (field) =>
+          `"$(python3 -c 'import json,sys; print(json.load(open(sys.argv[1]))["s3"]["${field}"])' ${shellQuote(info.readyFile)})"`,
+      )
+    : [info.accessKey ? shellQuote(info.accessKey) : "YOUR_ACCESS_KEY", "YOUR_SECRET_KEY"];
+  return [
+    {
+      title: "Keys, once a shell",
+      code: [
+        `export AWS_ACCESS_KEY_ID=${key}`,
+        `export AWS_SECRET_ACCESS_KEY=${secret}`,
+        `export AWS_DEFAULT_REGION=${region}`,
+      ].join("\n"),
+    },
+    {
+      title: "aws",
+      code: [
+        `export AWS_ENDPOINT_URL=${endpoint}`,
+        "aws s3 mb s3://photos",
+        "aws s3 cp --recursive ~/Pictures s3://photos",
+        "aws s3 ls --recursive --human-readable s3://photos",
+      ].join("\n"),
+    },
+    {
+      title: "rclone",
+      code: [
+        `rclone config create cairn s3 provider=Other env_auth=true endpoint=${endpoint} region=${region}`,
+        "rclone mkdir cairn:photos",
+        "rclone sync --progress ~/Pictures cairn:photos",
+        "rclone check ~/Pictures cairn:photos",
+      ].join("\n"),
+    },
+  ];
+}
