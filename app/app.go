@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 
 	abci "github.com/cometbft/cometbft/abci/types"
 	dbm "github.com/cosmos/cosmos-db"
@@ -54,6 +55,8 @@ type App struct {
 	evmModule   vm.AppModule
 
 	mempool            *evmmempool.Mempool
+	closeMempool       sync.Once
+	closeMempoolErr    error
 	pendingTxListeners []evmante.PendingTxListener
 }
 
@@ -68,7 +71,7 @@ func New(logger log.Logger, db dbm.DB, options servertypes.AppOptions, baseOptio
 		return nil, err
 	}
 	if err := app.LoadLatestVersion(); err != nil {
-		return nil, errors.Join(fmt.Errorf("loading the latest state: %w", err), app.mempool.Close())
+		return nil, errors.Join(fmt.Errorf("loading the latest state: %w", err), app.CloseMempool())
 	}
 	return app, nil
 }
@@ -80,7 +83,7 @@ func NewAt(logger log.Logger, db dbm.DB, height int64, options servertypes.AppOp
 		return nil, err
 	}
 	if err := app.LoadVersion(height); err != nil {
-		return nil, errors.Join(fmt.Errorf("loading the state at height %d: %w", height, err), app.mempool.Close())
+		return nil, errors.Join(fmt.Errorf("loading the state at height %d: %w", height, err), app.CloseMempool())
 	}
 	return app, nil
 }
@@ -162,9 +165,16 @@ func (app *App) InitChainer(ctx sdk.Context, req *abci.RequestInitChain) (*abci.
 	return app.manager.InitGenesis(ctx, app.encoding.Codec, state)
 }
 
+// CloseMempool ends the mempool's goroutines. A node does so before it stops consensus, whose events
+// the mempool follows. It may be called again.
+func (app *App) CloseMempool() error {
+	app.closeMempool.Do(func() { app.closeMempoolErr = app.mempool.Close() })
+	return app.closeMempoolErr
+}
+
 // Close ends the mempool's goroutines and closes the database.
 func (app *App) Close() error {
-	return errors.Join(app.mempool.Close(), app.BaseApp.Close())
+	return errors.Join(app.CloseMempool(), app.BaseApp.Close())
 }
 
 // Codec returns the chain's protobuf codec.

@@ -11,6 +11,9 @@ import (
 	"cosmossdk.io/math"
 
 	sdk "github.com/cosmos/cosmos-sdk/types"
+	"github.com/cosmos/cosmos-sdk/version"
+
+	"github.com/cairn-network/cairn/internal/buildinfo"
 )
 
 const (
@@ -56,6 +59,8 @@ func Configure() {
 		config.SetPurpose(sdk.Purpose)
 		config.SetCoinType(hd.Bip44CoinType)
 		config.Seal()
+
+		version.Name, version.AppName, version.Version = "cairn", Name, buildinfo.Version
 
 		// One CAIRN staked is one unit of voting power.
 		sdk.DefaultPowerReduction = math.NewIntWithDecimal(1, Decimals)
