@@ -29,6 +29,8 @@ const (
 	longPause   = 5 * time.Second
 	blockPoll   = 250 * time.Millisecond
 	maxResponse = 64 << 20 // bytes of one answer; a block's results are the largest
+
+	handOverMethod = "/cosmos.tx.v1beta1.Service/BroadcastTx"
 )
 
 // Config says which node to speak to and for whom.
@@ -107,13 +109,14 @@ func (c *Client) Address() string {
 	return c.config.Account.Address()
 }
 
-// persist repeats a call while the node cannot be reached. Every call that goes through it is
-// a query or hands over a transaction, and both may be repeated.
+// persist repeats a query while the node cannot be reached. Handing over a transaction is not
+// repeated here: once a first attempt may have arrived, only await can tell what a refusal of
+// the second means.
 func (c *Client) persist(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, options ...grpc.CallOption) error {
 	start, pause := c.clock.Now(), firstPause
 	for {
 		err := invoke(ctx, method, req, reply, conn, options...)
-		if status.Code(err) != codes.Unavailable {
+		if status.Code(err) != codes.Unavailable || method == handOverMethod {
 			return err
 		}
 		if c.config.Patience > 0 && c.clock.Now().Add(pause).Sub(start) > c.config.Patience {

@@ -17,19 +17,13 @@ type Code struct {
 	Number uint32
 }
 
-func (c Code) Error() string {
-	if name, ok := names[c]; ok {
-		return name
-	}
-	return fmt.Sprintf("chain error %s/%d", c.Space, c.Number)
-}
+func (c Code) Error() string { return fmt.Sprintf("chain error %s/%d", c.Space, c.Number) }
 
 // Codes of the SDK that a client can do something about.
 var (
 	ErrUnauthorized      = Code{"sdk", 4}
 	ErrInsufficientFunds = Code{"sdk", 5}
-	ErrUnknownRequest    = Code{"sdk", 6}
-	ErrUnknownAddress    = Code{"sdk", 9}
+	ErrUnknownAddress    = Code{"sdk", 9} // the account has never received anything
 	ErrOutOfGas          = Code{"sdk", 11}
 	ErrInsufficientFee   = Code{"sdk", 13}
 	ErrInvalidRequest    = Code{"sdk", 18}
@@ -39,19 +33,45 @@ var (
 	errWrongSequence     = Code{"sdk", 32}
 )
 
-var names = map[Code]string{
-	ErrUnauthorized:      "the account may not do this",
-	ErrInsufficientFunds: "the account has too little money",
-	ErrUnknownRequest:    "the chain does not know this request",
-	ErrUnknownAddress:    "the account does not exist on the chain yet: send it some CAIRN first",
-	ErrOutOfGas:          "the transaction ran out of gas",
-	ErrInsufficientFee:   "the fee is below what the chain asks for now",
-	ErrInvalidRequest:    "the chain refuses the request",
-	ErrMempoolFull:       "the node has too many transactions waiting",
-	errInMempool:         "the node holds this transaction already",
-	errTimeoutHeight:     "the transaction came after its last height",
-	errWrongSequence:     "wrong account sequence",
-}
+// Codes of x/device.
+var (
+	ErrNoDevice        = Code{"device", 2} // also ErrNotFound
+	ErrNotOwner        = Code{"device", 3}
+	ErrNotOperator     = Code{"device", 4}
+	ErrKeyTaken        = Code{"device", 8}
+	ErrDeviceSignature = Code{"device", 9}
+	ErrTooManyDevices  = Code{"device", 13}
+	ErrDeviceNotActive = Code{"device", 14}
+	ErrDeviceObliged   = Code{"device", 16}
+	ErrUnbonding       = Code{"device", 17}
+	ErrDeviceRetired   = Code{"device", 18}
+)
+
+// Codes of x/market.
+var (
+	ErrNoOffer          = Code{"market", 20} // also ErrNotFound
+	ErrOfferClosed      = Code{"market", 21}
+	ErrCapacity         = Code{"market", 22}
+	ErrPriceAbove       = Code{"market", 23}
+	ErrNoLease          = Code{"market", 30} // also ErrNotFound
+	ErrNotConsumer      = Code{"market", 31}
+	ErrLeaseClosed      = Code{"market", 32}
+	ErrLeaseExpired     = Code{"market", 33}
+	ErrNoItem           = Code{"market", 34} // also ErrNotFound
+	ErrItemClosed       = Code{"market", 35}
+	ErrEscrowTooSmall   = Code{"market", 37}
+	ErrEscrowDry        = Code{"market", 38}
+	ErrVoucherSignature = Code{"market", 40}
+	ErrVoucherExpired   = Code{"market", 41}
+	ErrVoucherStale     = Code{"market", 42}
+	ErrNoOrder          = Code{"market", 50} // also ErrNotFound
+)
+
+// Codes of x/storage.
+var (
+	ErrNoSnapshot      = Code{"storage", 2} // also ErrNotFound
+	ErrSnapshotVersion = Code{"storage", 5}
+)
 
 // Errors that are not a code of the chain.
 var (
@@ -92,7 +112,8 @@ func (e *Error) Is(target error) bool {
 
 // notFound are the codes that mean an absent thing.
 var notFound = map[Code]bool{
-	{"sdk", 38}: true,
+	{"sdk", 38}: true, // the SDK's general one
+	ErrNoDevice: true, ErrNoOffer: true, ErrNoLease: true, ErrNoItem: true, ErrNoOrder: true, ErrNoSnapshot: true,
 }
 
 // queryError turns a gRPC failure into one of this package's errors; nil stays nil. The SDK

@@ -94,8 +94,8 @@ func start(t *testing.T, config Config) (*node, *Client) {
 	bankv1beta1.RegisterQueryServer(server, bank{})
 	nodev1beta1.RegisterServiceServer(server, settings{node: n})
 	feemarketv1.RegisterQueryServer(server, feemarket{node: n})
-	tx.RegisterServiceServer(server, txs{node: n})
-	devicev1.RegisterQueryServer(server, devices{node: n})
+	tx.RegisterServiceServer(server, &txs{node: n})
+	devicev1.RegisterQueryServer(server, &devices{node: n})
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 
@@ -238,7 +238,7 @@ type txs struct {
 	tx.UnimplementedServiceServer
 }
 
-func (n txs) BroadcastTx(_ context.Context, r *tx.BroadcastTxRequest) (*tx.BroadcastTxResponse, error) {
+func (n *txs) BroadcastTx(_ context.Context, r *tx.BroadcastTxRequest) (*tx.BroadcastTxResponse, error) {
 	require.Equal(n.t, tx.BroadcastMode_BROADCAST_MODE_SYNC, r.Mode)
 	body, info := n.decode(r.TxBytes)
 	sequence := info.SignerInfos[0].Sequence
@@ -279,7 +279,7 @@ func (n *node) verify(raw []byte, info *tx.AuthInfo) {
 	require.True(n.t, key.VerifySignature(doc, t.Signatures[0]), "signature")
 }
 
-func (n txs) GetTx(_ context.Context, r *tx.GetTxRequest) (*tx.GetTxResponse, error) {
+func (n *txs) GetTx(_ context.Context, r *tx.GetTxRequest) (*tx.GetTxResponse, error) {
 	if found, ok := n.included[r.Hash]; ok {
 		return &tx.GetTxResponse{TxResponse: found}, nil
 	}
@@ -321,12 +321,12 @@ type devices struct {
 	devicev1.UnimplementedQueryServer
 }
 
-func (n devices) Device(_ context.Context, r *devicev1.QueryDeviceRequest) (*devicev1.QueryDeviceResponse, error) {
+func (n *devices) Device(_ context.Context, r *devicev1.QueryDeviceRequest) (*devicev1.QueryDeviceResponse, error) {
 	return nil, status.Errorf(codes.NotFound, "codespace device code 2: no such device: %d", r.Id)
 }
 
 // Devices lists two a page.
-func (n devices) Devices(_ context.Context, r *devicev1.QueryDevicesRequest) (*devicev1.QueryDevicesResponse, error) {
+func (n *devices) Devices(_ context.Context, r *devicev1.QueryDevicesRequest) (*devicev1.QueryDevicesResponse, error) {
 	first := 0
 	if len(r.Pagination.Key) > 0 {
 		first = int(r.Pagination.Key[0])

@@ -240,7 +240,7 @@ func (c *Client) awaitBlock(ctx context.Context) error {
 func (c *Client) account(ctx context.Context) (number, sequence uint64, err error) {
 	r, err := authv1beta1.NewQueryClient(c.conn).AccountInfo(ctx, &authv1beta1.QueryAccountInfoRequest{Address: c.Address()})
 	if status.Code(err) == codes.NotFound {
-		return 0, 0, &Error{Code: ErrUnknownAddress, Log: fmt.Sprintf("account %s: %s", c.Address(), ErrUnknownAddress.Error())}
+		return 0, 0, &Error{Code: ErrUnknownAddress, Log: fmt.Sprintf("account %s is not on the chain yet: send it some CAIRN", c.Address())}
 	}
 	if err != nil {
 		return 0, 0, fmt.Errorf("asking for account %s: %w", c.Address(), queryError(err))
