@@ -17,7 +17,8 @@ import (
 	"github.com/cairn-network/cairn/core/price"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// The SDK, linked for comparison, starts a goroutine at init.
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, goleak.IgnoreCurrent()) }
 
 func register() *devicev1.MsgRegister {
 	return &devicev1.MsgRegister{Kind: "storage", Bond: sdk.Coin{Denom: Denom, Amount: sdk.NewInt64Coin(Denom, 0).Amount}}
