@@ -127,12 +127,12 @@ func markLatest(tx Tx, o, cur *Object) error {
 	return nil
 }
 
-// Object returns a version of a key with its inline bytes: the newest when
-// version is empty. It may be a delete marker. Errors: ErrNoBucket, ErrNoObject
-// (the key has no version at all), ErrNoVersion.
-func (db *DB) Object(ctx context.Context, bucket, key, version string) (o Object, err error) {
+// Object returns a version of a key with its inline bytes, and its bucket: the
+// newest version when version is empty. It may be a delete marker. Errors:
+// ErrNoBucket, ErrNoObject (the key has no version at all), ErrNoVersion.
+func (db *DB) Object(ctx context.Context, bucket, key, version string) (o Object, b Bucket, err error) {
 	err = db.view(ctx, func(tx Tx) error {
-		if _, err := bucketByName(tx, bucket); err != nil {
+		if b, err = bucketByName(tx, bucket); err != nil {
 			return err
 		}
 		p, err := find(tx, bucket, key, version)
@@ -142,7 +142,7 @@ func (db *DB) Object(ctx context.Context, bucket, key, version string) (o Object
 		o = *p
 		return loadInline(tx, o.Extents)
 	})
-	return o, err
+	return o, b, err
 }
 
 func loadInline(tx Tx, extents []Extent) error {

@@ -1,0 +1,218 @@
+package s3
+
+import (
+	"crypto/md5"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"strings"
+
+	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/versity/versitygw/s3api/utils"
+	"github.com/versity/versitygw/s3response"
+
+	"github.com/cairn-network/cairn/daemon/s3gateway/metabase"
+)
+
+// algorithms lists S3's checksum algorithms in the order of sumFields.
+var algorithms = [...]types.ChecksumAlgorithm{
+	types.ChecksumAlgorithmCrc32, types.ChecksumAlgorithmCrc32c, types.ChecksumAlgorithmCrc64nvme,
+	types.ChecksumAlgorithmSha1, types.ChecksumAlgorithmSha256, types.ChecksumAlgorithmSha512,
+	types.ChecksumAlgorithmMd5, types.ChecksumAlgorithmXxhash64, types.ChecksumAlgorithmXxhash3,
+	types.ChecksumAlgorithmXxhash128,
+}
+
+// defaultAlgorithm is what an object gets whose request declares none.
+const defaultAlgorithm = types.ChecksumAlgorithmCrc64nvme
+
+// sumFields points at the ten checksum fields of a request or answer, one an
+// algorithm in the order of algorithms.
+type sumFields [len(algorithms)]**string
+
+// set fills the field of c's algorithm.
+func (f sumFields) set(c metabase.Checksum) {
+	for i, a := range algorithms {
+		if c.Value != "" && string(a) == c.Algorithm {
+			*f[i] = &c.Value
+		}
+	}
+}
+
+// get returns the first field that is set.
+func (f sumFields) get() metabase.Checksum {
+	for i, a := range algorithms {
+		if v := *f[i]; v != nil && *v != "" {
+			return metabase.Checksum{Algorithm: string(a), Value: *v}
+		}
+	}
+	return metabase.Checksum{}
+}
+
+func putInputSums(o *s3response.PutObjectInput) sumFields {
+	return sumFields{&o.ChecksumCRC32, &o.ChecksumCRC32C, &o.ChecksumCRC64NVME, &o.ChecksumSHA1, &o.ChecksumSHA256,
+		&o.ChecksumSHA512, &o.ChecksumMD5, &o.ChecksumXXHASH64, &o.ChecksumXXHASH3, &o.ChecksumXXHASH128}
+}
+
+func putOutputSums(o *s3response.PutObjectOutput) sumFields {
+	return sumFields{&o.ChecksumCRC32, &o.ChecksumCRC32C, &o.ChecksumCRC64NVME, &o.ChecksumSHA1, &o.ChecksumSHA256,
+		&o.ChecksumSHA512, &o.ChecksumMD5, &o.ChecksumXXHASH64, &o.ChecksumXXHASH3, &o.ChecksumXXHASH128}
+}
+
+func getSums(o *awss3.GetObjectOutput) sumFields {
+	return sumFields{&o.ChecksumCRC32, &o.ChecksumCRC32C, &o.ChecksumCRC64NVME, &o.ChecksumSHA1, &o.ChecksumSHA256,
+		&o.ChecksumSHA512, &o.ChecksumMD5, &o.ChecksumXXHASH64, &o.ChecksumXXHASH3, &o.ChecksumXXHASH128}
+}
+
+func headSums(o *awss3.HeadObjectOutput) sumFields {
+	return sumFields{&o.ChecksumCRC32, &o.ChecksumCRC32C, &o.ChecksumCRC64NVME, &o.ChecksumSHA1, &o.ChecksumSHA256,
+		&o.ChecksumSHA512, &o.ChecksumMD5, &o.ChecksumXXHASH64, &o.ChecksumXXHASH3, &o.ChecksumXXHASH128}
+}
+
+func attributeSums(o *types.Checksum) sumFields {
+	return sumFields{&o.ChecksumCRC32, &o.ChecksumCRC32C, &o.ChecksumCRC64NVME, &o.ChecksumSHA1, &o.ChecksumSHA256,
+		&o.ChecksumSHA512, &o.ChecksumMD5, &o.ChecksumXXHASH64, &o.ChecksumXXHASH3, &o.ChecksumXXHASH128}
+}
+
+func attributePartSums(o *types.ObjectPart) sumFields {
+	return sumFields{&o.ChecksumCRC32, &o.ChecksumCRC32C, &o.ChecksumCRC64NVME, &o.ChecksumSHA1, &o.ChecksumSHA256,
+		&o.ChecksumSHA512, &o.ChecksumMD5, &o.ChecksumXXHASH64, &o.ChecksumXXHASH3, &o.ChecksumXXHASH128}
+}
+
+func copySums(o *s3response.CopyObjectResult) sumFields {
+	return sumFields{&o.ChecksumCRC32, &o.ChecksumCRC32C, &o.ChecksumCRC64NVME, &o.ChecksumSHA1, &o.ChecksumSHA256,
+		&o.ChecksumSHA512, &o.ChecksumMD5, &o.ChecksumXXHASH64, &o.ChecksumXXHASH3, &o.ChecksumXXHASH128}
+}
+
+func copyPartSums(o *s3response.CopyPartResult) sumFields {
+	return sumFields{&o.ChecksumCRC32, &o.ChecksumCRC32C, &o.ChecksumCRC64NVME, &o.ChecksumSHA1, &o.ChecksumSHA256,
+		&o.ChecksumSHA512, &o.ChecksumMD5, &o.ChecksumXXHASH64, &o.ChecksumXXHASH3, &o.ChecksumXXHASH128}
+}
+
+func partInputSums(o *awss3.UploadPartInput) sumFields {
+	return sumFields{&o.ChecksumCRC32, &o.ChecksumCRC32C, &o.ChecksumCRC64NVME, &o.ChecksumSHA1, &o.ChecksumSHA256,
+		&o.ChecksumSHA512, &o.ChecksumMD5, &o.ChecksumXXHASH64, &o.ChecksumXXHASH3, &o.ChecksumXXHASH128}
+}
+
+func partOutputSums(o *awss3.UploadPartOutput) sumFields {
+	return sumFields{&o.ChecksumCRC32, &o.ChecksumCRC32C, &o.ChecksumCRC64NVME, &o.ChecksumSHA1, &o.ChecksumSHA256,
+		&o.ChecksumSHA512, &o.ChecksumMD5, &o.ChecksumXXHASH64, &o.ChecksumXXHASH3, &o.ChecksumXXHASH128}
+}
+
+func listPartSums(o *s3response.Part) sumFields {
+	return sumFields{&o.ChecksumCRC32, &o.ChecksumCRC32C, &o.ChecksumCRC64NVME, &o.ChecksumSHA1, &o.ChecksumSHA256,
+		&o.ChecksumSHA512, &o.ChecksumMD5, &o.ChecksumXXHASH64, &o.ChecksumXXHASH3, &o.ChecksumXXHASH128}
+}
+
+func completedPartSums(o *types.CompletedPart) sumFields {
+	return sumFields{&o.ChecksumCRC32, &o.ChecksumCRC32C, &o.ChecksumCRC64NVME, &o.ChecksumSHA1, &o.ChecksumSHA256,
+		&o.ChecksumSHA512, &o.ChecksumMD5, &o.ChecksumXXHASH64, &o.ChecksumXXHASH3, &o.ChecksumXXHASH128}
+}
+
+func completeInputSums(o *awss3.CompleteMultipartUploadInput) sumFields {
+	return sumFields{&o.ChecksumCRC32, &o.ChecksumCRC32C, &o.ChecksumCRC64NVME, &o.ChecksumSHA1, &o.ChecksumSHA256,
+		&o.ChecksumSHA512, &o.ChecksumMD5, &o.ChecksumXXHASH64, &o.ChecksumXXHASH3, &o.ChecksumXXHASH128}
+}
+
+func completeOutputSums(o *s3response.CompleteMultipartUploadResult) sumFields {
+	return sumFields{&o.ChecksumCRC32, &o.ChecksumCRC32C, &o.ChecksumCRC64NVME, &o.ChecksumSHA1, &o.ChecksumSHA256,
+		&o.ChecksumSHA512, &o.ChecksumMD5, &o.ChecksumXXHASH64, &o.ChecksumXXHASH3, &o.ChecksumXXHASH128}
+}
+
+// trailer is what versitygw's chunk readers know once a body with a trailing
+// checksum has been read to its end.
+type trailer interface {
+	Algorithm() string
+	Checksum() string
+}
+
+// intake reads a request body once and computes, on the way, its length, its
+// MD5, and checksums. It remembers the body's own error, because engines wrap
+// what they are handed.
+type intake struct {
+	r       io.Reader
+	n       int64
+	md5     hash.Hash
+	sums    []*utils.HashReader
+	trailer trailer // nil when the body has no trailing checksum
+	err     error   // of the body; io.EOF is none
+}
+
+// newIntake reads body. want is the checksum that the client declared, if any;
+// its value, when set, is verified at the end of the body. extra checksums are
+// computed beside it.
+func newIntake(body io.Reader, want metabase.Checksum, extra ...types.ChecksumAlgorithm) (*intake, error) {
+	in := &intake{md5: md5.New()}
+	if t, ok := body.(trailer); ok && t.Algorithm() != "" {
+		in.trailer = t
+	}
+	if body == nil {
+		body = strings.NewReader("")
+	}
+	in.r = io.TeeReader(&counter{r: body, n: &in.n}, in.md5)
+	add := func(algorithm, value string) error {
+		hr, err := utils.NewHashReader(in.r, value, utils.HashType(strings.ToLower(algorithm)))
+		if err != nil {
+			return fmt.Errorf("computing checksum %s: %w", algorithm, err)
+		}
+		in.sums, in.r = append(in.sums, hr), hr
+		return nil
+	}
+	if want.Algorithm != "" && in.trailer == nil {
+		if err := add(want.Algorithm, want.Value); err != nil {
+			return nil, err
+		}
+	}
+	for _, a := range extra {
+		if string(a) == want.Algorithm && in.trailer == nil {
+			continue
+		}
+		if in.trailer != nil && strings.EqualFold(string(a), in.trailer.Algorithm()) {
+			continue
+		}
+		if err := add(string(a), ""); err != nil {
+			return nil, err
+		}
+	}
+	return in, nil
+}
+
+func (in *intake) Read(p []byte) (int, error) {
+	n, err := in.r.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) && in.err == nil {
+		in.err = err
+	}
+	return n, err
+}
+
+// sum returns the checksum of the body, read to its end, by algorithm.
+func (in *intake) sum(algorithm string) metabase.Checksum {
+	c := metabase.Checksum{Algorithm: algorithm, Type: string(types.ChecksumTypeFullObject)}
+	if in.trailer != nil && strings.EqualFold(in.trailer.Algorithm(), algorithm) {
+		c.Value = in.trailer.Checksum()
+		return c
+	}
+	for _, hr := range in.sums {
+		if strings.EqualFold(string(hr.Type()), algorithm) {
+			c.Value = hr.Sum()
+			return c
+		}
+	}
+	return metabase.Checksum{}
+}
+
+// etag is the MD5 of the body, read to its end, in hex.
+func (in *intake) etag() string { return hex.EncodeToString(in.md5.Sum(nil)) }
+
+type counter struct {
+	r io.Reader
+	n *int64
+}
+
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	*c.n += int64(n)
+	return n, err
+}
