@@ -88,6 +88,8 @@ func newRoot(args []string) (*cobra.Command, error) {
 
 	encoding := app.NewEncoding(0)
 	home := node.DefaultHome()
+	genesis := genutilcli.Commands(encoding.TxConfig, encoding.Basics, home)
+	defaultFees(genesis)
 	root.AddCommand(
 		initCommand(encoding),
 		startCommand(),
@@ -95,7 +97,7 @@ func newRoot(args []string) (*cobra.Command, error) {
 		withServer(sdkserver.NewRollbackCmd(newServerApp, home)),
 		withServer(snapshot.Cmd(newServerApp)),
 		withServer(cometCommand()),
-		withClientAndServer(encoding, genutilcli.Commands(encoding.TxConfig, encoding.Basics, home)),
+		withClientAndServer(encoding, genesis),
 		withClient(encoding, cosmosevmclient.KeyCommands(home, true)),
 		withClient(encoding, evmdebug.Cmd()),
 		withClient(encoding, sdkserver.StatusCommand()),

@@ -109,6 +109,8 @@ func addModuleCommands(root *cobra.Command, encoding app.Encoding, args []string
 const (
 	defaultGasPrices     = "2000000000" + app.Denom
 	defaultGasAdjustment = "1.35"
+	// genesisGas suffices to create a validator.
+	genesisGas = "400000"
 )
 
 // defaultFees makes every transaction command below cmd find its gas by simulation and pay the
@@ -133,7 +135,11 @@ func defaultFees(cmd *cobra.Command) {
 			defaults[flags.FlagGasPrices] = defaultGasPrices
 		}
 		offline, err := set.GetBool(flags.FlagOffline)
-		if err == nil && !offline && !set.Changed(flags.FlagGas) {
+		switch {
+		case set.Changed(flags.FlagGas):
+		case cmd.Name() == "gentx":
+			defaults[flags.FlagGas] = genesisGas // there is no node to simulate it
+		case err == nil && !offline:
 			defaults[flags.FlagGas] = flags.GasFlagAuto
 			if !set.Changed(flags.FlagGasAdjustment) {
 				defaults[flags.FlagGasAdjustment] = defaultGasAdjustment

@@ -164,6 +164,8 @@ func AppConfig() *evmconfig.Config {
 	config.GRPC.Address = "127.0.0.1:9090"
 	config.GRPCWeb.Enable = true
 	config.EVM.EVMChainID = app.DefaultEVMChainID
+	// Transactions other than Ethereum's that wait in the mempool; -1 would switch it off.
+	config.Mempool.MaxTxs = 5000
 	config.JSONRPC.Enable = true
 	config.JSONRPC.AllowInsecureUnlock = false
 	// New validators join from a snapshot instead of replaying history.
