@@ -17,6 +17,9 @@ import (
 	govtypes "github.com/cosmos/cosmos-sdk/x/gov/types"
 	minttypes "github.com/cosmos/cosmos-sdk/x/mint/types"
 	stakingtypes "github.com/cosmos/cosmos-sdk/x/staking/types"
+
+	"github.com/cairn-network/cairn/x/device"
+	"github.com/cairn-network/cairn/x/market"
 )
 
 // moduleAccounts is every account that a module holds, with what it may do to the supply.
@@ -33,6 +36,9 @@ var moduleAccounts = map[string][]string{
 	evmtypes.ModuleName:       {authtypes.Minter, authtypes.Burner}, // moves value in and out of contracts
 	feemarkettypes.ModuleName: nil,
 	erc20types.ModuleName:     {authtypes.Minter, authtypes.Burner}, // converts between coins and tokens
+
+	device.ModuleName: nil,                // holds deposits and bonds
+	market.ModuleName: {authtypes.Burner}, // holds escrow, burns the fee of each settlement
 }
 
 // ModuleAccounts returns the module accounts by name with their permissions.

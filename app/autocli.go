@@ -29,6 +29,9 @@ import (
 	stakingtypes "github.com/cosmos/cosmos-sdk/x/staking/types"
 	"github.com/cosmos/cosmos-sdk/x/upgrade"
 	upgradetypes "github.com/cosmos/cosmos-sdk/x/upgrade/types"
+
+	"github.com/cairn-network/cairn/x/device"
+	"github.com/cairn-network/cairn/x/storage"
 )
 
 // AutoCLIOptions says how each module's services become commands. Modules tell it without their
@@ -48,5 +51,8 @@ func AutoCLIOptions() map[string]*autocliv1.ModuleOptions {
 		feegrant.ModuleName:       feegrantmodule.AppModule{}.AutoCLIOptions(),
 		authz.ModuleName:          authzmodule.AppModule{}.AutoCLIOptions(),
 		consensustypes.ModuleName: consensus.AppModule{}.AutoCLIOptions(),
+
+		device.ModuleName:  device.AppModule{}.AutoCLIOptions(),
+		storage.ModuleName: storage.AppModule{}.AutoCLIOptions(),
 	}
 }

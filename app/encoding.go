@@ -28,6 +28,10 @@ import (
 	"github.com/cosmos/cosmos-sdk/x/slashing"
 	"github.com/cosmos/cosmos-sdk/x/staking"
 	"github.com/cosmos/cosmos-sdk/x/upgrade"
+
+	"github.com/cairn-network/cairn/x/device"
+	"github.com/cairn-network/cairn/x/market"
+	"github.com/cairn-network/cairn/x/storage"
 )
 
 // Encoding is the codecs of this chain and the modules' stateless halves: all that a client, a
@@ -64,6 +68,9 @@ func NewEncoding(evmChainID uint64) Encoding {
 			vm.AppModuleBasic{},
 			feemarket.AppModuleBasic{},
 			erc20.AppModuleBasic{},
+			device.NewAppModule(nil),
+			market.NewAppModule(nil),
+			storage.NewAppModule(nil),
 		),
 	}
 	e.Basics.RegisterLegacyAminoCodec(e.Amino)

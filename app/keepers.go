@@ -49,6 +49,10 @@ import (
 	stakingtypes "github.com/cosmos/cosmos-sdk/x/staking/types"
 	upgradekeeper "github.com/cosmos/cosmos-sdk/x/upgrade/keeper"
 	upgradetypes "github.com/cosmos/cosmos-sdk/x/upgrade/types"
+
+	"github.com/cairn-network/cairn/x/device"
+	"github.com/cairn-network/cairn/x/market"
+	"github.com/cairn-network/cairn/x/storage"
 )
 
 // Keepers is the state of every module.
@@ -73,6 +77,10 @@ type Keepers struct {
 	FeeMarket feemarketkeeper.Keeper
 	EVM       *evmkeeper.Keeper
 	ERC20     erc20keeper.Keeper
+
+	Device  *device.Keeper
+	Market  *market.Keeper
+	Storage *storage.Keeper
 }
 
 // kvStores names the stores that make up the state and so the app hash. Adding one later takes an
@@ -84,6 +92,7 @@ var kvStores = []string{
 	evidencetypes.StoreKey, govtypes.StoreKey,
 	ibcexported.StoreKey, transfertypes.StoreKey,
 	feemarkettypes.StoreKey, evmtypes.StoreKey, erc20types.StoreKey,
+	device.StoreKey, market.StoreKey, storage.StoreKey,
 }
 
 // objectStores names the stores that live for one block and hold Go values.
@@ -134,6 +143,12 @@ func (app *App) buildKeepers(options servertypes.AppOptions) error {
 		return err
 	}
 	app.routeIBC()
+
+	app.Device = device.NewKeeper(cdc, service(device.StoreKey), AddressCodec(), app.Bank, gov)
+	app.Market = market.NewKeeper(cdc, service(market.StoreKey), AddressCodec(), app.Bank, app.Device, gov)
+	// A device retires only when the market owes nothing through it, and the market asks for devices.
+	app.Device.SetObligations(app.Market)
+	app.Storage = storage.NewKeeper(cdc, service(storage.StoreKey), AddressCodec(), gov)
 	return nil
 }
 

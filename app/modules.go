@@ -23,6 +23,10 @@ import (
 	"github.com/cosmos/cosmos-sdk/x/slashing"
 	"github.com/cosmos/cosmos-sdk/x/staking"
 	"github.com/cosmos/cosmos-sdk/x/upgrade"
+
+	"github.com/cairn-network/cairn/x/device"
+	"github.com/cairn-network/cairn/x/market"
+	"github.com/cairn-network/cairn/x/storage"
 )
 
 // buildModules puts a module over each keeper. nil arguments are x/params subspaces, which this
@@ -56,6 +60,10 @@ func (app *App) buildModules() {
 		app.evmModule,
 		feemarket.NewAppModule(app.FeeMarket),
 		erc20.NewAppModule(app.ERC20, app.Auth),
+
+		device.NewAppModule(app.Device),
+		market.NewAppModule(app.Market),
+		storage.NewAppModule(app.Storage),
 	)
 	app.setOrder()
 }

@@ -22,6 +22,10 @@ import (
 	slashingtypes "github.com/cosmos/cosmos-sdk/x/slashing/types"
 	stakingtypes "github.com/cosmos/cosmos-sdk/x/staking/types"
 	upgradetypes "github.com/cosmos/cosmos-sdk/x/upgrade/types"
+
+	"github.com/cairn-network/cairn/x/device"
+	"github.com/cairn-network/cairn/x/market"
+	"github.com/cairn-network/cairn/x/storage"
 )
 
 // setOrder says who acts first. Modules without work in a phase are left out of its list; the
@@ -58,6 +62,8 @@ func (app *App) setOrder() {
 		govtypes.ModuleName,
 		stakingtypes.ModuleName,
 		feegrant.ModuleName,
+		// Pays out what ran into its deadline, at most a bounded number of items a block.
+		market.ModuleName,
 		evmtypes.ModuleName,
 		erc20types.ModuleName,
 		// Last of all that use gas: it counts the block's gas for the next base fee.
@@ -88,6 +94,10 @@ func (app *App) setOrder() {
 		vestingtypes.ModuleName,
 		upgradetypes.ModuleName,
 		consensustypes.ModuleName,
+		// Offers and leases name devices.
+		device.ModuleName,
+		market.ModuleName,
+		storage.ModuleName,
 		// Delivers the genesis transactions that create the first validators: everything they
 		// touch must be there.
 		genutiltypes.ModuleName,

@@ -119,6 +119,7 @@ func initCommand(encoding app.Encoding) *cobra.Command {
 }
 
 func startCommand() *cobra.Command {
+	var readyFile string
 	cmd := withServer(&cobra.Command{
 		Use:   "start",
 		Short: "Run the node until it is interrupted",
@@ -134,6 +135,11 @@ Settings come from config.toml and app.toml of the home, then from environment v
 				return err
 			}
 			at := running.Addresses()
+			if readyFile != "" {
+				if err := running.WriteReady(readyFile); err != nil {
+					return errors.Join(err, running.Stop())
+				}
+			}
 			server.Logger.Info("node is up", "rpc", at.RPC, "rest", at.REST, "grpc", at.GRPC,
 				"json-rpc", at.JSONRPC, "json-rpc-websocket", at.JSONRPCWebsocket, "p2p", running.ID()+"@"+at.P2P)
 			<-running.Done()
@@ -147,6 +153,7 @@ Settings come from config.toml and app.toml of the home, then from environment v
 		},
 	})
 	set := cmd.Flags()
+	set.StringVar(&readyFile, "ready-file", "", "write this JSON file, with the node's id and addresses, once the servers answer")
 	set.String(sdkserver.FlagMinGasPrices, "", "this node's own price for gas on top of the fee market's, such as 0acairn")
 	set.String(sdkserver.FlagPruning, "default", "old states to keep: default, nothing (all are kept), everything, custom")
 	set.Uint64(sdkserver.FlagPruningKeepRecent, 0, "with --pruning custom: how many recent states to keep")
@@ -154,6 +161,9 @@ Settings come from config.toml and app.toml of the home, then from environment v
 	set.Uint64(sdkserver.FlagHaltHeight, 0, "stop after this block")
 	set.Uint64(sdkserver.FlagHaltTime, 0, "stop at this Unix time")
 	set.IntSlice(sdkserver.FlagUnsafeSkipUpgrades, nil, "heights at which to go on without the planned upgrade")
+	set.Bool("api.enable", true, "serve REST and gRPC-web")
+	set.Bool("grpc.enable", true, "serve gRPC")
+	set.Bool(evmflags.JSONRPCEnable, true, "serve Ethereum's JSON-RPC")
 	set.String("api.address", "", "listen address of REST and gRPC-web, tcp://host:port")
 	set.String("grpc.address", "", "listen address of gRPC, host:port")
 	set.String(evmflags.JSONRPCAddress, "", "listen address of Ethereum's JSON-RPC, host:port")

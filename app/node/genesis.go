@@ -92,7 +92,7 @@ func (g Genesis) Document() (*genutiltypes.AppGenesis, error) {
 	return document, nil
 }
 
-// fund writes the accounts, and the pool of bonded coins that the validators' stakes lie in.
+// fund writes the accounts, and the pool of coins not yet bonded that the validators' stakes lie in.
 func (g Genesis) fund(cdc codec.Codec, state map[string]json.RawMessage) error {
 	var (
 		accounts authtypes.GenesisAccounts
@@ -121,7 +121,7 @@ func (g Genesis) fund(cdc codec.Codec, state map[string]json.RawMessage) error {
 		return fmt.Errorf("validator %s is not among the genesis accounts", operator)
 	}
 	balances = append(balances, banktypes.Balance{
-		Address: authtypes.NewModuleAddress(stakingtypes.BondedPoolName).String(),
+		Address: authtypes.NewModuleAddress(stakingtypes.NotBondedPoolName).String(),
 		Coins:   sdk.NewCoins(sdk.NewCoin(app.Denom, bonded)),
 	})
 
@@ -160,7 +160,7 @@ func (g Genesis) bond(cdc codec.Codec, state map[string]json.RawMessage) error {
 		validators.Validators = append(validators.Validators, stakingtypes.Validator{
 			OperatorAddress:   operator,
 			ConsensusPubkey:   packed,
-			Status:            stakingtypes.Bonded,
+			Status:            stakingtypes.Unbonded, // the first block bonds it, and every module hears of that
 			Tokens:            v.Stake,
 			DelegatorShares:   shares,
 			Description:       stakingtypes.Description{Moniker: v.Moniker},

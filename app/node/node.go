@@ -12,6 +12,7 @@ package node
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -46,6 +47,7 @@ import (
 	genutiltypes "github.com/cosmos/cosmos-sdk/x/genutil/types"
 
 	"github.com/cairn-network/cairn/app"
+	"github.com/cairn-network/cairn/internal/atomicfile"
 )
 
 // Config is what a node runs with.
@@ -55,9 +57,14 @@ type Config struct {
 	Logger   log.Logger     // nil says nothing
 }
 
-// Addresses are where a node listens, as host:port.
+// Addresses are where a node listens, as host:port; empty for a server that is switched off.
 type Addresses struct {
-	P2P, RPC, REST, GRPC, JSONRPC, JSONRPCWebsocket string
+	P2P              string `json:"p2p"`
+	RPC              string `json:"rpc"`
+	REST             string `json:"rest,omitempty"` // gRPC-web too
+	GRPC             string `json:"grpc,omitempty"`
+	JSONRPC          string `json:"json_rpc,omitempty"`
+	JSONRPCWebsocket string `json:"json_rpc_websocket,omitempty"`
 }
 
 // Listen sets where the node will listen; an empty address keeps what the home says, port 0 takes
@@ -160,11 +167,25 @@ func (n *Node) watch(ctx context.Context) {
 	_ = n.Stop() // kept for Err
 }
 
-// Addresses returns where the node listens. A server that is switched off has none.
+// Addresses returns where the node listens.
 func (n *Node) Addresses() Addresses { return n.addresses }
 
 // ID returns the node's id among its peers, which reach it at ID@P2P-address.
 func (n *Node) ID() string { return n.id }
+
+// WriteReady writes a JSON file that tells another process who the node is and where it listens.
+// The file appears whole or not at all.
+func (n *Node) WriteReady(path string) error {
+	raw, err := json.Marshal(struct {
+		NodeID  string `json:"node_id"`
+		ChainID string `json:"chain_id"`
+		Addresses
+	}{n.id, n.comet.GenesisDoc().ChainID, n.addresses})
+	if err != nil {
+		return fmt.Errorf("encoding the ready file: %w", err)
+	}
+	return atomicfile.Write(path, append(raw, '\n'), atomicfile.Public)
+}
 
 // App returns the application. Its state may only be read through queries: blocks are running.
 func (n *Node) App() *app.App { return n.app }
