@@ -27,34 +27,77 @@ const (
 
 const blockSize = 64
 
-// schedule is the order of message words in each of the seven rounds: table 2 applied again and again.
-var schedule = [7][16]uint8{
-	{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15},
-	{2, 6, 3, 10, 7, 0, 4, 13, 1, 11, 12, 5, 9, 14, 15, 8},
-	{3, 4, 10, 12, 13, 2, 7, 14, 6, 5, 9, 0, 11, 15, 8, 1},
-	{10, 7, 12, 9, 14, 3, 13, 15, 4, 0, 11, 2, 5, 8, 1, 6},
-	{12, 13, 9, 11, 15, 10, 14, 8, 7, 2, 5, 3, 0, 1, 6, 4},
-	{9, 14, 11, 5, 8, 12, 15, 1, 13, 3, 0, 10, 2, 6, 4, 7},
-	{11, 15, 5, 0, 1, 9, 8, 6, 14, 10, 2, 12, 3, 4, 7, 13},
-}
-
-// compress is the compression function of section 2.2, truncated to a chaining value. State words
-// live in locals: an array would be spilled and cost twice the time.
+// compress is the compression function of section 2.2, truncated to a chaining value: seven rounds,
+// the message words of each permuted by table 2. Written out with constant indexes and the state in
+// locals, because a loop over a table of indexes costs half as much time again.
 func compress(cv *node, m *[16]uint32, counter uint64, blockLen, flags uint32) node {
 	v0, v1, v2, v3, v4, v5, v6, v7 := cv[0], cv[1], cv[2], cv[3], cv[4], cv[5], cv[6], cv[7]
 	v8, v9, v10, v11 := iv[0], iv[1], iv[2], iv[3]
 	v12, v13, v14, v15 := uint32(counter), uint32(counter>>32), blockLen, flags
-	for i := range schedule {
-		s := &schedule[i]
-		v0, v4, v8, v12 = mix(v0, v4, v8, v12, m[s[0]&15], m[s[1]&15])
-		v1, v5, v9, v13 = mix(v1, v5, v9, v13, m[s[2]&15], m[s[3]&15])
-		v2, v6, v10, v14 = mix(v2, v6, v10, v14, m[s[4]&15], m[s[5]&15])
-		v3, v7, v11, v15 = mix(v3, v7, v11, v15, m[s[6]&15], m[s[7]&15])
-		v0, v5, v10, v15 = mix(v0, v5, v10, v15, m[s[8]&15], m[s[9]&15])
-		v1, v6, v11, v12 = mix(v1, v6, v11, v12, m[s[10]&15], m[s[11]&15])
-		v2, v7, v8, v13 = mix(v2, v7, v8, v13, m[s[12]&15], m[s[13]&15])
-		v3, v4, v9, v14 = mix(v3, v4, v9, v14, m[s[14]&15], m[s[15]&15])
-	}
+
+	v0, v4, v8, v12 = mix(v0, v4, v8, v12, m[0], m[1])
+	v1, v5, v9, v13 = mix(v1, v5, v9, v13, m[2], m[3])
+	v2, v6, v10, v14 = mix(v2, v6, v10, v14, m[4], m[5])
+	v3, v7, v11, v15 = mix(v3, v7, v11, v15, m[6], m[7])
+	v0, v5, v10, v15 = mix(v0, v5, v10, v15, m[8], m[9])
+	v1, v6, v11, v12 = mix(v1, v6, v11, v12, m[10], m[11])
+	v2, v7, v8, v13 = mix(v2, v7, v8, v13, m[12], m[13])
+	v3, v4, v9, v14 = mix(v3, v4, v9, v14, m[14], m[15])
+
+	v0, v4, v8, v12 = mix(v0, v4, v8, v12, m[2], m[6])
+	v1, v5, v9, v13 = mix(v1, v5, v9, v13, m[3], m[10])
+	v2, v6, v10, v14 = mix(v2, v6, v10, v14, m[7], m[0])
+	v3, v7, v11, v15 = mix(v3, v7, v11, v15, m[4], m[13])
+	v0, v5, v10, v15 = mix(v0, v5, v10, v15, m[1], m[11])
+	v1, v6, v11, v12 = mix(v1, v6, v11, v12, m[12], m[5])
+	v2, v7, v8, v13 = mix(v2, v7, v8, v13, m[9], m[14])
+	v3, v4, v9, v14 = mix(v3, v4, v9, v14, m[15], m[8])
+
+	v0, v4, v8, v12 = mix(v0, v4, v8, v12, m[3], m[4])
+	v1, v5, v9, v13 = mix(v1, v5, v9, v13, m[10], m[12])
+	v2, v6, v10, v14 = mix(v2, v6, v10, v14, m[13], m[2])
+	v3, v7, v11, v15 = mix(v3, v7, v11, v15, m[7], m[14])
+	v0, v5, v10, v15 = mix(v0, v5, v10, v15, m[6], m[5])
+	v1, v6, v11, v12 = mix(v1, v6, v11, v12, m[9], m[0])
+	v2, v7, v8, v13 = mix(v2, v7, v8, v13, m[11], m[15])
+	v3, v4, v9, v14 = mix(v3, v4, v9, v14, m[8], m[1])
+
+	v0, v4, v8, v12 = mix(v0, v4, v8, v12, m[10], m[7])
+	v1, v5, v9, v13 = mix(v1, v5, v9, v13, m[12], m[9])
+	v2, v6, v10, v14 = mix(v2, v6, v10, v14, m[14], m[3])
+	v3, v7, v11, v15 = mix(v3, v7, v11, v15, m[13], m[15])
+	v0, v5, v10, v15 = mix(v0, v5, v10, v15, m[4], m[0])
+	v1, v6, v11, v12 = mix(v1, v6, v11, v12, m[11], m[2])
+	v2, v7, v8, v13 = mix(v2, v7, v8, v13, m[5], m[8])
+	v3, v4, v9, v14 = mix(v3, v4, v9, v14, m[1], m[6])
+
+	v0, v4, v8, v12 = mix(v0, v4, v8, v12, m[12], m[13])
+	v1, v5, v9, v13 = mix(v1, v5, v9, v13, m[9], m[11])
+	v2, v6, v10, v14 = mix(v2, v6, v10, v14, m[15], m[10])
+	v3, v7, v11, v15 = mix(v3, v7, v11, v15, m[14], m[8])
+	v0, v5, v10, v15 = mix(v0, v5, v10, v15, m[7], m[2])
+	v1, v6, v11, v12 = mix(v1, v6, v11, v12, m[5], m[3])
+	v2, v7, v8, v13 = mix(v2, v7, v8, v13, m[0], m[1])
+	v3, v4, v9, v14 = mix(v3, v4, v9, v14, m[6], m[4])
+
+	v0, v4, v8, v12 = mix(v0, v4, v8, v12, m[9], m[14])
+	v1, v5, v9, v13 = mix(v1, v5, v9, v13, m[11], m[5])
+	v2, v6, v10, v14 = mix(v2, v6, v10, v14, m[8], m[12])
+	v3, v7, v11, v15 = mix(v3, v7, v11, v15, m[15], m[1])
+	v0, v5, v10, v15 = mix(v0, v5, v10, v15, m[13], m[3])
+	v1, v6, v11, v12 = mix(v1, v6, v11, v12, m[0], m[10])
+	v2, v7, v8, v13 = mix(v2, v7, v8, v13, m[2], m[6])
+	v3, v4, v9, v14 = mix(v3, v4, v9, v14, m[4], m[7])
+
+	v0, v4, v8, v12 = mix(v0, v4, v8, v12, m[11], m[15])
+	v1, v5, v9, v13 = mix(v1, v5, v9, v13, m[5], m[0])
+	v2, v6, v10, v14 = mix(v2, v6, v10, v14, m[1], m[9])
+	v3, v7, v11, v15 = mix(v3, v7, v11, v15, m[8], m[6])
+	v0, v5, v10, v15 = mix(v0, v5, v10, v15, m[14], m[10])
+	v1, v6, v11, v12 = mix(v1, v6, v11, v12, m[2], m[12])
+	v2, v7, v8, v13 = mix(v2, v7, v8, v13, m[3], m[4])
+	v3, v4, v9, v14 = mix(v3, v4, v9, v14, m[7], m[13])
+
 	return node{v0 ^ v8, v1 ^ v9, v2 ^ v10, v3 ^ v11, v4 ^ v12, v5 ^ v13, v6 ^ v14, v7 ^ v15}
 }
 

@@ -39,6 +39,17 @@ type SegmentKey struct {
 	segment uint32
 }
 
+// What fmt shows of keys: nothing, so that none ends in a log.
+const hidden = "(secret)"
+
+func (Root) String() string       { return hidden }
+func (BucketKey) String() string  { return hidden }
+func (PrefixKey) String() string  { return hidden }
+func (ObjectKey) String() string  { return hidden }
+func (DataKey) String() string    { return hidden }
+func (SegmentKey) String() string { return hidden }
+func (Box) String() string        { return hidden }
+
 // Labels of the derivation tree, one for each kind of step: no two steps can give the same key.
 const (
 	labelSession  = "cairn/seal/v1 session"

@@ -134,9 +134,12 @@ func (k SegmentKey) commitment(front []byte) (c [32]byte) {
 // CheckHeader checks that a segment with this front was sealed with this key; ErrCorrupt. Open does
 // it, OpenRange does not: a reader of ranges that got its key from somebody else checks once.
 func (k SegmentKey) CheckHeader(front []byte) error {
-	want := k.Header()
+	return checkHeader(k.Header(), k.segment, front)
+}
+
+func checkHeader(want [HeaderSize]byte, segment uint32, front []byte) error {
 	if len(front) < HeaderSize || subtle.ConstantTimeCompare(front[:HeaderSize], want[:]) != 1 {
-		return fmt.Errorf("header of segment %d does not commit to this key: %w", k.segment, ErrCorrupt)
+		return fmt.Errorf("header of segment %d does not commit to this key: %w", segment, ErrCorrupt)
 	}
 	return nil
 }
@@ -264,13 +267,17 @@ func (k SegmentKey) Seal(dst, plaintext []byte) ([]byte, error) {
 // Open appends the plaintext of a whole sealed segment to dst, header checked; ErrCorrupt, and dst
 // as it was. dst must not overlap sealed.
 func (k SegmentKey) Open(dst, sealed []byte) ([]byte, error) {
-	if err := k.CheckHeader(sealed); err != nil {
+	s, err := k.Sealer()
+	if err != nil {
+		return dst, err
+	}
+	if err := checkHeader(s.header, k.segment, sealed); err != nil {
 		return dst, err
 	}
 	if _, err := PlaintextSize(len(sealed)); err != nil {
 		return dst, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
-	return k.openRecords(dst, sealed, 0, len(sealed))
+	return s.openRecords(dst, sealed, 0, len(sealed))
 }
 
 // OpenRecords appends the plaintext of consecutive whole records to dst: sealed is what lies in the
@@ -284,14 +291,15 @@ func (k SegmentKey) OpenRecords(dst, sealed []byte, first, size int) ([]byte, er
 		len(sealed)%RecordSize != 0 && len(sealed) != size-first*RecordSize {
 		return dst, fmt.Errorf("opening %d bytes from record %d of a segment of %d: %w", len(sealed), first, size, ErrRange)
 	}
-	return k.openRecords(dst, sealed, first, size)
-}
-
-func (k SegmentKey) openRecords(dst, sealed []byte, record, size int) ([]byte, error) {
 	s, err := k.Sealer()
 	if err != nil {
 		return dst, err
 	}
+	return s.openRecords(dst, sealed, first, size)
+}
+
+// openRecords opens records from number record on, of a segment of size sealed bytes.
+func (s *Sealer) openRecords(dst, sealed []byte, record, size int) (_ []byte, err error) {
 	start, last := len(dst), (size-1)/RecordSize
 	for ; len(sealed) > 0; record++ {
 		n, place := min(RecordSize, len(sealed)), Inner
@@ -318,7 +326,7 @@ func (k SegmentKey) OpenRange(dst, sealed []byte, size, off, n int) ([]byte, err
 		return dst, fmt.Errorf("opening a range from %d bytes, want %d: %w", len(sealed), length, ErrRange)
 	}
 	start := len(dst)
-	if dst, err = k.openRecords(dst, sealed, first, size); err != nil {
+	if dst, err = k.OpenRecords(dst, sealed, first, size); err != nil {
 		return dst, err
 	}
 	// Record 0 begins with plaintext byte 0, record r > 0 with byte r*recordRoom-HeaderSize.
