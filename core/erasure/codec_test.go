@@ -352,3 +352,42 @@ func ExampleClass_Geometry() {
 	fmt.Printf("%+v\n", Standard.Geometry(1<<20))
 	// Output: {K:16 Total:44 SegmentSize:1048576 Stripes:4 ShareSize:16384 LastShareSize:16384 PieceSize:65536}
 }
+
+// Whatever a size, a range or a loss is, the codec answers or refuses; and answers right.
+func FuzzDecodeRange(f *testing.F) {
+	codec := newCodec(f, Dev)
+	f.Add(10_000, 100, 200, uint16(0b1111))
+	f.Add(Dev.K*ShareSize+1, 0, Dev.K*ShareSize+1, uint16(0b1111000000))
+	f.Add(0, -1, 1<<62, uint16(0))
+	f.Fuzz(func(t *testing.T, size, off, n int, present uint16) {
+		g := Dev.Geometry(size)
+		_, _, at, length, err := g.StripesFor(off, n)
+		if err != nil {
+			if g.Holds(0, off, n) {
+				t.Fatal("a range outside the segment is held by a piece")
+			}
+			return
+		}
+		if size > 1<<18 {
+			return
+		}
+		segment := fill(size, uint64(size))
+		_, pieces := encode(t, codec, segment)
+		parts := make([][]byte, len(pieces))
+		count := 0
+		for i := range parts {
+			if present>>i&1 != 0 {
+				parts[i] = pieces[i][at : at+length]
+				count++
+			}
+		}
+		dst := make([]byte, n)
+		err = codec.DecodeRange(dst, g, off, parts)
+		if err == nil && !bytes.Equal(dst, segment[off:off+n]) {
+			t.Fatal("wrong data")
+		}
+		if err != nil && count >= Dev.K {
+			t.Fatal(err)
+		}
+	})
+}

@@ -86,6 +86,7 @@ type Tree struct {
 	leaves []Leaf
 	// levels[0] are the leaves' nodes; levels[h] the roots of full subtrees of 2^h leaves.
 	levels [][]Node
+	total  uint64 // chunks of all leaves
 }
 
 // Build returns the tree of leaves, which must ascend by id.
@@ -108,10 +109,11 @@ func (t *Tree) Append(l Leaf) error {
 	if n := len(t.leaves); n > 0 && bytes.Compare(t.leaves[n-1].ID[:], l.ID[:]) >= 0 {
 		return fmt.Errorf("appending piece %s after %s: %w: ids must ascend", l.ID, t.leaves[n-1].ID, ErrLeaf)
 	}
-	if _, carry := bits.Add64(t.Root().Sum, l.Chunks, 0); carry != 0 {
+	total, carry := bits.Add64(t.total, l.Chunks, 0)
+	if carry != 0 {
 		return fmt.Errorf("appending piece %s: %w: sum of chunks overflows", l.ID, ErrLeaf)
 	}
-	t.leaves = append(t.leaves, l)
+	t.total, t.leaves = total, append(t.leaves, l)
 	n := l.Node()
 	for h := 0; ; h++ {
 		if h == len(t.levels) {
@@ -189,8 +191,8 @@ func (t *Tree) Prove(i int) (Proof, error) {
 // ProveAt returns the proof of the leaf that holds position x, and the number of the chunk in it;
 // ErrProof if x is not below the root's sum.
 func (t *Tree) ProveAt(x uint64) (p Proof, chunk uint64, err error) {
-	if total := t.Root().Sum; x >= total {
-		return Proof{}, 0, fmt.Errorf("proving position %d of %d: %w", x, total, ErrProof)
+	if x >= t.total {
+		return Proof{}, 0, fmt.Errorf("proving position %d of %d: %w", x, t.total, ErrProof)
 	}
 	chunk = x
 	first, n := 0, len(t.leaves)

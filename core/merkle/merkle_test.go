@@ -191,3 +191,75 @@ func FuzzProof(f *testing.F) {
 		}
 	})
 }
+
+// million returns leaves whose ids ascend, as a provider of a terabyte has them.
+func million() []Leaf {
+	all := make([]Leaf, 1_000_000)
+	for i := range all {
+		binary.BigEndian.PutUint64(all[i].ID[:], uint64(i))
+		all[i].Chunks = 1024
+	}
+	return all
+}
+
+func BenchmarkBuild(b *testing.B) {
+	all := million()
+	for b.Loop() {
+		if _, err := Build(all); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.N*len(all))/b.Elapsed().Seconds(), "leaves/s")
+}
+
+// BenchmarkPossession is what a chain does for one answer to a challenge: the sum tree's path over a
+// million pieces, then the chunk's path in its piece.
+func BenchmarkPossession(b *testing.B) {
+	all := million()
+	data := make([]byte, piece.MaxSize)
+	for i := range data {
+		data[i] = byte(i % 251)
+	}
+	const which = 765_432
+	all[which].Root = piece.RootOf(data)
+	tree, err := Build(all)
+	if err != nil {
+		b.Fatal(err)
+	}
+	root, x := tree.Root(), uint64(which*1024+777)
+	p, chunk, err := tree.ProveAt(x)
+	if err != nil {
+		b.Fatal(err)
+	}
+	path, err := piece.Prove(data, int(chunk))
+	if err != nil {
+		b.Fatal(err)
+	}
+	content := data[chunk*piece.ChunkSize:][:piece.ChunkSize]
+	treeBytes, err := p.MarshalBinary()
+	if err != nil {
+		b.Fatal(err)
+	}
+	pathBytes, err := path.MarshalBinary()
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		var p Proof
+		var path piece.Proof
+		if err := p.UnmarshalBinary(treeBytes); err != nil {
+			b.Fatal(err)
+		}
+		if err := path.UnmarshalBinary(pathBytes); err != nil {
+			b.Fatal(err)
+		}
+		chunk, err := p.VerifyAt(root, x)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := piece.VerifyChunk(p.Leaf.Root, piece.MaxSize, int(chunk), content, path); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(len(content)+len(treeBytes)+len(pathBytes)), "bytes/proof")
+}

@@ -115,6 +115,9 @@ func FuzzParse(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
+		if a, err := ParseDecimal(s); err == nil && a.String() != s {
+			t.Fatalf("%q reads as %s", s, a)
+		}
 		a, err := Parse(s)
 		if err != nil {
 			return

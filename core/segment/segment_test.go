@@ -80,3 +80,49 @@ func TestSplitFillsSegments(t *testing.T) {
 		}
 	}
 }
+
+func FuzzVerifyPiece(f *testing.F) {
+	all := roots(10)
+	root := Root(all)
+	for i := range all {
+		p, _ := RootProof(all, i)
+		var path []byte
+		for _, s := range p.Siblings {
+			path = append(path, s[:]...)
+		}
+		f.Add(10, i, all[i][:], path)
+	}
+	f.Fuzz(func(t *testing.T, total, index int, r, path []byte) {
+		var p Proof
+		for ; len(path) >= 32; path = path[32:] {
+			p.Siblings = append(p.Siblings, [32]byte(path[:32]))
+		}
+		var given piece.Root
+		copy(given[:], r)
+		if VerifyPiece(root, total, index, given, p) == nil && (total != 10 || given != all[index]) {
+			t.Fatalf("a false root of piece %d of %d passes", index, total)
+		}
+	})
+}
+
+func BenchmarkRoot(b *testing.B) {
+	all := roots(44)
+	for b.Loop() {
+		Root(all)
+	}
+}
+
+func BenchmarkVerifyPiece(b *testing.B) {
+	all := roots(44)
+	root := Root(all)
+	p, err := RootProof(all, 17)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := VerifyPiece(root, 44, 17, all[17], p); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
