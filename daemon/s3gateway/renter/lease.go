@@ -93,6 +93,7 @@ func (c LeaseConfig) withDefaults() LeaseConfig {
 
 // Accepts says why a node cannot be bought from at the configured terms; 0 when it can.
 func (c LeaseConfig) Accepts(n Node) Reason {
+	c = c.withDefaults()
 	switch {
 	case n.Standing == StandingJailed:
 		return ReasonJailed
@@ -205,40 +206,35 @@ const (
 	WarnLeaseFailed = "lease_failed"
 )
 
-// Usage tells how many bytes of pieces lie on each device under the lease.
-type Usage interface {
-	DeviceBytes() map[uint64]uint64
-}
-
 // LeaseService keeps one lease that spans every device the gateway uses: it opens it, adds devices
 // as they appear, grows reservations before they are full, refills escrows before they are dry and
 // extends the lease before it ends. Decisions are made by planLease, which is pure; the service reads the
 // chain, asks, and sends at most one transaction a step.
 type LeaseService struct {
-	chain   Chain
-	config  LeaseConfig
-	session ed25519.PublicKey
-	book    *Book
-	usage   Usage
-	clock   clock.Clock
-	log     *slog.Logger
+	LeaseDeps
 
 	stepping sync.Mutex // one step at a time
 
 	mu       sync.RWMutex // guards what follows
 	lease    *Lease
 	warnings []Warning
-	seen     map[uint64]struct{} // devices of the last step's nodes
-	changed  func(*Lease)
 }
 
-// NewLeaseService makes the service; Step or Run makes it act. changed, which may be nil, is
-// called with every lease that is read.
-func NewLeaseService(chain Chain, config LeaseConfig, session ed25519.PublicKey, book *Book, usage Usage, clk clock.Clock, log *slog.Logger, changed func(*Lease)) *LeaseService {
-	return &LeaseService{
-		chain: chain, config: config.withDefaults(), session: session, book: book,
-		usage: usage, clock: clk, log: log, changed: changed,
-	}
+// LeaseDeps are what a lease service works with.
+type LeaseDeps struct {
+	Chain   Chain
+	Config  LeaseConfig
+	Session ed25519.PublicKey // of the lease
+	Book    *Book
+	Pool    *Pool // is told nodes and lease, and tells what is stored where
+	Clock   clock.Clock
+	Log     *slog.Logger
+}
+
+// NewLeaseService makes the service; Step or Run makes it act.
+func NewLeaseService(d LeaseDeps) *LeaseService {
+	d.Config = d.Config.withDefaults()
+	return &LeaseService{LeaseDeps: d}
 }
 
 // Current is the lease as last read; nil before there is one.
@@ -267,7 +263,7 @@ func (s *LeaseService) Terms(device uint64) (Account, Terms, error) {
 	if !ok || !item.Open {
 		return Account{}, Terms{}, fmt.Errorf("device %d: %w", device, ErrNotInLease)
 	}
-	left := minus(item.Escrow, item.accrued(s.clock.Now()))
+	left := minus(item.Escrow, item.accrued(s.Clock.Now()))
 	return Account{Lease: lease.ID, Device: device}, Terms{
 		Metered: item.Metered,
 		Limit:   plus(item.Vouched, left),
@@ -288,41 +284,42 @@ func (s *LeaseService) Step(ctx context.Context) error {
 }
 
 func (s *LeaseService) step(ctx context.Context) error {
-	params, err := s.chain.MarketParams(ctx)
+	params, err := s.Chain.MarketParams(ctx)
 	if err != nil {
 		return fmt.Errorf("reading market parameters: %w", err)
 	}
-	nodes, err := s.chain.Nodes(ctx)
+	nodes, err := s.Chain.Nodes(ctx)
 	if err != nil {
 		return fmt.Errorf("listing storage nodes: %w", err)
 	}
+	s.Pool.SetNodes(nodes)
 	lease, err := s.find(ctx)
 	if err != nil {
 		return err
 	}
 	view := leaseView{
-		now: s.clock.Now(), config: s.config, params: params, nodes: nodes,
-		lease: lease, used: s.usage.DeviceBytes(), promised: s.promised(lease),
+		now: s.Clock.Now(), config: s.Config, params: params, nodes: nodes,
+		lease: lease, used: s.Pool.DeviceBytes(), promised: s.promised(lease),
 	}
-	if view.balance, err = s.chain.Balance(ctx, s.config.Denom); err != nil {
-		return fmt.Errorf("reading balance of %s: %w", s.chain.Consumer(), err)
+	if view.balance, err = s.Chain.Balance(ctx, s.Config.Denom); err != nil {
+		return fmt.Errorf("reading balance of %s: %w", s.Chain.Consumer(), err)
 	}
 	plan := planLease(view)
 	switch {
 	case lease == nil && len(plan.items) > 0:
-		id, err := s.chain.OpenLease(ctx, &marketv1.MsgOpenLease{
-			Consumer:   s.chain.Consumer(),
-			SessionKey: s.session,
+		id, err := s.Chain.OpenLease(ctx, &marketv1.MsgOpenLease{
+			Consumer:   s.Chain.Consumer(),
+			SessionKey: s.Session,
 			Items:      plan.items,
 			Seconds:    plan.seconds,
 		})
 		if err != nil {
 			return fmt.Errorf("opening lease with %d devices: %w", len(plan.items), err)
 		}
-		s.log.Info("lease opened", "lease", id, "devices", len(plan.items), "escrow", plan.escrow.Format())
+		s.Log.Info("lease opened", "lease", id, "devices", len(plan.items), "escrow", plan.escrow.Format())
 	case lease != nil && !plan.empty():
-		err := s.chain.AmendLease(ctx, &marketv1.MsgAmendLease{
-			Consumer: s.chain.Consumer(),
+		err := s.Chain.AmendLease(ctx, &marketv1.MsgAmendLease{
+			Consumer: s.Chain.Consumer(),
 			Id:       lease.ID,
 			Items:    plan.items,
 			TopUps:   plan.topUps,
@@ -331,7 +328,7 @@ func (s *LeaseService) step(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("amending lease %d: %w", lease.ID, err)
 		}
-		s.log.Info("lease amended", "lease", lease.ID, "added", len(plan.items), "topped_up", len(plan.topUps), "extended_s", plan.seconds, "escrow", plan.escrow.Format())
+		s.Log.Info("lease amended", "lease", lease.ID, "added", len(plan.items), "topped_up", len(plan.topUps), "extended_s", plan.seconds, "escrow", plan.escrow.Format())
 	}
 	if !plan.empty() {
 		if lease, err = s.find(ctx); err != nil {
@@ -344,15 +341,15 @@ func (s *LeaseService) step(ctx context.Context) error {
 
 // find reads the open lease that carries our session key; nil when there is none.
 func (s *LeaseService) find(ctx context.Context) (*Lease, error) {
-	leases, err := s.chain.Leases(ctx)
+	leases, err := s.Chain.Leases(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("listing leases of %s: %w", s.chain.Consumer(), err)
+		return nil, fmt.Errorf("listing leases of %s: %w", s.Chain.Consumer(), err)
 	}
 	for _, l := range leases {
-		if l.State != marketv1.LeaseState_LEASE_STATE_OPEN || !ed25519.PublicKey(l.SessionKey).Equal(s.session) {
+		if l.State != marketv1.LeaseState_LEASE_STATE_OPEN || !ed25519.PublicKey(l.SessionKey).Equal(s.Session) {
 			continue
 		}
-		l, items, err := s.chain.Lease(ctx, l.Id)
+		l, items, err := s.Chain.Lease(ctx, l.Id)
 		if err != nil {
 			return nil, fmt.Errorf("reading lease %d: %w", l.Id, err)
 		}
@@ -415,7 +412,7 @@ func (s *LeaseService) promised(lease *Lease) map[uint64]price.Amount {
 	}
 	promised := make(map[uint64]price.Amount, len(lease.Items))
 	for device := range lease.Items {
-		promised[device] = s.book.Promised(Account{Lease: lease.ID, Device: device}).Amount
+		promised[device] = s.Book.Promised(Account{Lease: lease.ID, Device: device}).Amount
 	}
 	return promised
 }
@@ -424,14 +421,12 @@ func (s *LeaseService) publish(lease *Lease, plan leasePlan) {
 	s.mu.Lock()
 	s.lease = lease
 	s.mu.Unlock()
+	s.Pool.SetLease(lease)
 	var warnings []Warning
 	if lease == nil {
 		warnings = append(warnings, Warning{Code: WarnNoLease, Text: "no lease: no storage node offers what the settings ask for"})
 	}
 	s.setWarnings(append(append(warnings, plan.warnings...), s.lasting()...))
-	if s.changed != nil {
-		s.changed(lease)
-	}
 }
 
 // lasting computes the warnings that follow from the lease as it stands.
@@ -440,7 +435,7 @@ func (s *LeaseService) lasting() []Warning {
 	if lease == nil {
 		return nil
 	}
-	now := s.clock.Now()
+	now := s.Clock.Now()
 	var warnings []Warning
 	var low []uint64
 	var first time.Time
@@ -450,7 +445,7 @@ func (s *LeaseService) lasting() []Warning {
 			continue
 		}
 		dry := item.dryAt(now, item.left(now, promised[device]))
-		if dry.IsZero() || dry.Sub(now) > s.config.WarnBefore {
+		if dry.IsZero() || dry.Sub(now) > s.Config.WarnBefore {
 			continue
 		}
 		low = append(low, device)
@@ -460,9 +455,9 @@ func (s *LeaseService) lasting() []Warning {
 	}
 	if len(low) > 0 {
 		warnings = append(warnings, Warning{Code: WarnEscrowLow, Text: fmt.Sprintf(
-			"escrow of lease %d for %s runs dry from %s on; put money on %s", lease.ID, deviceList(low), first.UTC().Format(time.RFC3339), s.chain.Consumer())})
+			"escrow of lease %d for %s runs dry from %s on; put money on %s", lease.ID, deviceList(low), first.UTC().Format(time.RFC3339), s.Chain.Consumer())})
 	}
-	if left := lease.ExpiresAt.Sub(now); left < s.config.WarnBefore {
+	if left := lease.ExpiresAt.Sub(now); left < s.Config.WarnBefore {
 		warnings = append(warnings, Warning{Code: WarnExpiring, Text: fmt.Sprintf(
 			"lease %d ends at %s", lease.ID, lease.ExpiresAt.UTC().Format(time.RFC3339))})
 	}
@@ -480,21 +475,21 @@ func (s *LeaseService) setWarnings(warnings []Warning) {
 	}
 	for _, w := range warnings {
 		if !has(before, w.Code) {
-			s.log.Warn("lease needs attention", "code", w.Code, "what", w.Text)
+			s.Log.Warn("lease needs attention", "code", w.Code, "what", w.Text)
 		}
 	}
 	for _, w := range before {
 		if !has(warnings, w.Code) {
-			s.log.Info("lease is well again", "code", w.Code)
+			s.Log.Info("lease is well again", "code", w.Code)
 		}
 	}
 }
 
 // Run steps at every interval until ctx is done. Errors are logged: the next step tries again.
 func (s *LeaseService) Run(ctx context.Context, interval time.Duration) error {
-	return clock.Every(ctx, s.clock, interval, func(ctx context.Context) error {
+	return clock.Every(ctx, s.Clock, interval, func(ctx context.Context) error {
 		if err := s.Step(ctx); err != nil && !errors.Is(err, context.Canceled) {
-			s.log.Warn("keeping the lease", "error", err)
+			s.Log.Warn("keeping the lease", "error", err)
 		}
 		return nil
 	})
@@ -516,7 +511,7 @@ func (s *LeaseService) Figures() LeaseFigures {
 	if lease == nil {
 		return LeaseFigures{}
 	}
-	now := s.clock.Now()
+	now := s.Clock.Now()
 	f := LeaseFigures{ID: lease.ID, ExpiresAt: lease.ExpiresAt}
 	promised := s.promised(lease)
 	for device, item := range lease.Items {

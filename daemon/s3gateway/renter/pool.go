@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/cairn-network/cairn/core/risk"
+	"github.com/cairn-network/cairn/daemon/s3gateway/metabase"
 	"github.com/cairn-network/cairn/internal/clock"
 )
 
@@ -47,7 +50,13 @@ type Pool struct {
 	mu         sync.RWMutex // guards what follows
 	nodes      map[uint64]*member
 	lease      *Lease
-	candidates atomic.Pointer[[]Candidate] // cache; nil when stale
+	candidates atomic.Pointer[candidateList] // cache; nil when stale
+}
+
+// candidateList is what follows from the members.
+type candidateList struct {
+	all    []Candidate
+	groups int
 }
 
 // member is a node and what has been seen of it. Its counters have no lock of their own: the
@@ -151,9 +160,14 @@ func (p *Pool) Cost(device uint64) float64 {
 }
 
 // Candidates lists all nodes as placement sees them. The slice is shared: do not change it.
-func (p *Pool) Candidates() []Candidate {
+func (p *Pool) Candidates() []Candidate { return p.list().all }
+
+// Groups counts the groups of nodes that can take a piece now and fail independently.
+func (p *Pool) Groups() int { return p.list().groups }
+
+func (p *Pool) list() *candidateList {
 	if c := p.candidates.Load(); c != nil {
-		return *c
+		return c
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -174,8 +188,44 @@ func (p *Pool) Candidates() []Candidate {
 		}
 		return 0
 	})
-	p.candidates.Store(&list)
+	c := &candidateList{all: list, groups: p.config.Policy.IndependentGroups(list)}
+	p.candidates.Store(c)
+	return c
+}
+
+// RiskPieces tells core/risk how the nodes of pieces stand. With regions relaxed a region is no
+// group: a pool that has too few of them would see every segment as clumped.
+func (p *Pool) RiskPieces(pieces []metabase.Piece, regionsRelaxed bool) []risk.Piece {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	list := make([]risk.Piece, len(pieces))
+	for i, piece := range pieces {
+		m := p.nodes[piece.Device]
+		if m == nil {
+			continue // lost
+		}
+		list[i].State = riskState(m)
+		group := m.node.Region
+		if group == "" || regionsRelaxed {
+			group = "owner " + m.node.Owner
+		}
+		h := fnv.New64a()
+		h.Write([]byte(group))
+		list[i].Group = h.Sum64()
+	}
 	return list
+}
+
+func riskState(m *member) risk.State {
+	switch {
+	case m.state == StateLost || !m.listed && m.state == StateOffline:
+		return risk.Lost
+	case m.state == StateOffline:
+		return risk.Away
+	case m.node.Standing == StandingRetiring:
+		return risk.Leaving
+	}
+	return risk.Healthy
 }
 
 // spareUnits is the part of a reservation, 1/spareUnits, that is kept free so that segments under
@@ -339,7 +389,7 @@ func (p *Pool) AddBytes(device uint64, bytes, pieces int64) {
 	}
 }
 
-// DeviceBytes implements Usage.
+// DeviceBytes tells how many bytes of pieces lie on each device.
 func (p *Pool) DeviceBytes() map[uint64]uint64 {
 	p.mu.RLock()
 	defer p.mu.RUnlock()

@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"io"
+	"math"
 	"os"
 	"sort"
 	"sync"
@@ -18,8 +18,8 @@ import (
 
 // Errors of the voucher book.
 var (
-	// ErrOverclaim means that a node asks to be paid for more than it delivered.
-	ErrOverclaim = errors.New("node claims more bytes than it delivered")
+	// ErrOverclaim means that a node asks to be paid for more bytes than there can be.
+	ErrOverclaim = errors.New("node claims more bytes than it can have delivered")
 	// ErrEscrowDry means that the escrow no longer covers what would be promised.
 	ErrEscrowDry = errors.New("escrow is used up")
 	// ErrNotInLease means that the device has no open item in the lease.
@@ -52,10 +52,11 @@ type Terms struct {
 // Book signs vouchers and remembers them.
 //
 // INV-VOUCHER-1: a voucher's sequence, units and amount are on disk before its signature leaves
-// Sign, so that no crash makes the gateway sign the same sequence twice with different figures, or
+// Pay, so that no crash makes the gateway sign the same sequence twice with different figures, or
 // a lower figure after a higher one.
-// INV-VOUCHER-2: units signed never exceed the units that Deliver has counted (plus, once for each
-// opening after an unclean end, the slack that the crash may have left uncounted).
+// INV-VOUCHER-2: units signed never exceed what came in: connections count the bytes of pieces that
+// they receive, and ask for no more (wire/piece.Conn). Once for each opening after an unclean end a
+// node may be paid a slack that the crash may have left uncounted.
 //
 // The file is a log of 60-byte records, little endian:
 //
@@ -87,9 +88,8 @@ type Book struct {
 }
 
 type bookAccount struct {
-	promise   Promise
-	delivered uint64 // cumulative bytes this node may be paid for
-	slack     uint64
+	promise Promise
+	slack   uint64
 }
 
 // bookBatch collects records that share one fsync.
@@ -131,7 +131,7 @@ func OpenBook(path, chainID string, key ed25519.PrivateKey, slack uint64) (*Book
 		b.slack = slack
 	}
 	for a, p := range promises {
-		b.accounts[a] = &bookAccount{promise: p, delivered: p.Units, slack: b.slack}
+		b.accounts[a] = &bookAccount{promise: p, slack: b.slack}
 	}
 	if err := b.rewrite(); err != nil {
 		return nil, err
@@ -247,13 +247,6 @@ func (b *Book) account(a Account) *bookAccount {
 	return acc
 }
 
-// Deliver counts n bytes that the account's device has served.
-func (b *Book) Deliver(a Account, n uint64) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.account(a).delivered += n
-}
-
 // Promised returns the last voucher of the account; the zero Promise when there is none.
 func (b *Book) Promised(a Account) Promise {
 	b.mu.Lock()
@@ -280,31 +273,36 @@ func (b *Book) Adopt(v voucher.Signed) error {
 		if p.Seq <= acc.promise.Seq {
 			return acc.promise, nil
 		}
-		acc.delivered += p.Units - min(acc.promise.Units, p.Units)
 		return p, nil
 	})
 }
 
-// Sign promises the account's device payment for units bytes in all since the lease began, under
-// the terms. It fails with ErrOverclaim, signing nothing, when fewer were delivered, and with
-// ErrEscrowDry when they cost more than the terms' limit.
-func (b *Book) Sign(a Account, units uint64, t Terms) (voucher.Signed, error) {
+// TakeSlack hands out, once, the bytes that a crash may have left uncounted for an account.
+func (b *Book) TakeSlack(a Account) uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	acc := b.account(a)
+	slack := acc.slack
+	acc.slack = 0
+	return slack
+}
+
+// Pay promises the account's device payment for received bytes more than the voucher that the
+// device holds, which covers held bytes: a voucher that was lost on the way is not paid on top. It
+// fails with ErrEscrowDry, signing nothing, when that would cost more than the terms' limit.
+func (b *Book) Pay(a Account, held, received uint64, t Terms) (voucher.Signed, error) {
 	var signed Promise
 	err := b.commit(a, func(acc *bookAccount) (Promise, error) {
-		if units > acc.delivered {
-			over := units - acc.delivered
-			if over > acc.slack {
-				return Promise{}, fmt.Errorf("lease %d, device %d: claimed %d, delivered %d: %w", a.Lease, a.Device, units, acc.delivered, ErrOverclaim)
-			}
-			acc.slack -= over
-			acc.delivered = units
+		base := min(acc.promise.Units, held)
+		if received > math.MaxUint64-base {
+			return Promise{}, fmt.Errorf("lease %d, device %d: %d bytes on top of %d: %w", a.Lease, a.Device, received, base, ErrOverclaim)
 		}
-		amount, err := t.Metered.Cost(units)
-		if err != nil {
-			return Promise{}, fmt.Errorf("pricing %d bytes: %w", units, err)
+		next := Promise{Seq: acc.promise.Seq + 1, Units: max(base+received, acc.promise.Units)}
+		var err error
+		if next.Amount, err = t.Metered.Cost(next.Units); err != nil {
+			return Promise{}, fmt.Errorf("pricing %d bytes: %w", next.Units, err)
 		}
-		next := Promise{Seq: acc.promise.Seq + 1, Units: max(units, acc.promise.Units), Amount: amount}
-		if amount.Cmp(acc.promise.Amount) < 0 {
+		if next.Amount.Cmp(acc.promise.Amount) < 0 {
 			next.Amount = acc.promise.Amount
 		}
 		if next.Amount.Cmp(t.Limit) > 0 {
@@ -404,5 +402,3 @@ func (b *Book) Close() error {
 	}
 	return nil
 }
-
-var _ io.Closer = (*Book)(nil)
