@@ -43,7 +43,7 @@ type UploadQuery struct {
 	Prefix    string
 	Delimiter string
 	AfterKey  string
-	AfterID   string
+	AfterID   string // with AfterKey: go on within that key after this upload
 	Limit     int
 }
 
@@ -52,8 +52,8 @@ type UploadPage struct {
 	Uploads   []Upload
 	Prefixes  []string
 	Truncated bool
-	NextKey   string
-	NextID    string
+	NextKey   string // last key or common prefix of the page
+	NextID    string // its upload; of a common prefix, its first
 }
 
 // Deleted says what a deletion did.

@@ -259,8 +259,7 @@ func (db *DB) ListUploads(ctx context.Context, q UploadQuery) (UploadPage, error
 		start = after(key)
 		if q.AfterID != "" {
 			start = following(appendString(key[:len(key):len(key)], q.AfterID))
-		}
-		if strings.HasPrefix(q.AfterKey, q.Prefix) {
+		} else if strings.HasPrefix(q.AfterKey, q.Prefix) {
 			if p, ok := roll(q.AfterKey, q.Prefix, q.Delimiter); ok {
 				start = after(appendPrefix(base[:len(base):len(base)], p))
 			}
@@ -285,7 +284,7 @@ func (db *DB) ListUploads(ctx context.Context, q UploadQuery) (UploadPage, error
 			page.NextKey, page.NextID = u.Key, u.ID
 			if p, ok := roll(u.Key, q.Prefix, q.Delimiter); ok {
 				page.Prefixes = append(page.Prefixes, p)
-				page.NextKey, page.NextID = p, ""
+				page.NextKey = p
 				return Seek(after(appendPrefix(base[:len(base):len(base)], p))), nil
 			}
 			page.Uploads = append(page.Uploads, u)

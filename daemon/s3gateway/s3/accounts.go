@@ -22,15 +22,15 @@ const accountValues = "s3/account/"
 type Accounts struct {
 	db   *metabase.DB
 	box  seal.Box
-	root string // access key of the root account
+	root auth.Account
 }
 
 var _ auth.IAMService = (*Accounts)(nil)
 
-// NewAccounts opens the accounts of a metabase. rootAccess is the access key
-// that no account may take.
-func NewAccounts(db *metabase.DB, root seal.Root, rootAccess string) *Accounts {
-	return &Accounts{db: db, box: root.Box("s3 accounts"), root: rootAccess}
+// NewAccounts opens the accounts of a metabase. access and secret are the root
+// account's keys.
+func NewAccounts(db *metabase.DB, root seal.Root, access, secret string) *Accounts {
+	return &Accounts{db: db, box: root.Box("s3 accounts"), root: auth.Account{Access: access, Secret: secret, Role: auth.RoleAdmin}}
 }
 
 func (a *Accounts) open(access string, sealed []byte) (auth.Account, error) {
@@ -55,7 +55,7 @@ func (a *Accounts) seal(acct auth.Account) ([]byte, error) {
 
 // CreateAccount implements auth.IAMService.
 func (a *Accounts) CreateAccount(acct auth.Account) error {
-	if acct.Access == a.root {
+	if acct.Access == a.root.Access {
 		return auth.ErrUserExists
 	}
 	sealed, err := a.seal(acct)
@@ -72,6 +72,9 @@ func (a *Accounts) CreateAccount(acct auth.Account) error {
 
 // GetUserAccount implements auth.IAMService.
 func (a *Accounts) GetUserAccount(access string) (auth.Account, error) {
+	if access == a.root.Access {
+		return a.root, nil
+	}
 	sealed, err := a.db.Value(context.Background(), accountValues+access)
 	if errors.Is(err, metabase.ErrNoValue) {
 		return auth.Account{}, auth.ErrNoSuchUser

@@ -3,6 +3,7 @@ package s3
 import (
 	"context"
 	"log/slog"
+	"path"
 	"strings"
 
 	"github.com/versity/versitygw/auth"
@@ -35,11 +36,12 @@ type Deps struct {
 // backend.Backend.
 type Backend struct {
 	backend.BackendUnsupported
-	db     *metabase.DB
-	engine Engine
-	vault  vault
-	log    *slog.Logger
-	faults func(error) (Fault, bool)
+	db      *metabase.DB
+	engine  Engine
+	vault   vault
+	uploads uploadIDs
+	log     *slog.Logger
+	faults  func(error) (Fault, bool)
 
 	// Reads outlive the request context, which versitygw recycles while a body
 	// is still being sent; life ends them at shutdown.
@@ -61,9 +63,17 @@ func (b *Backend) String() string { return "Cairn" }
 // caller.
 func (b *Backend) Shutdown() { b.stop() }
 
-// NormalizeObjectKey implements backend.Backend: a key is any string, and no
-// two strings name the same object.
-func (b *Backend) NormalizeObjectKey(_, object string) string { return object }
+// NormalizeObjectKey implements backend.Backend: it gives the form of a key
+// that policies are held against. To the store a key is any string and no two
+// strings name the same object; but proxies and file systems resolve "..", so a
+// grant on a/* must not reach a/../b, whatever becomes of that path on its way.
+func (b *Backend) NormalizeObjectKey(_, object string) string {
+	clean := strings.TrimPrefix(path.Clean("/"+object), "/")
+	if strings.HasSuffix(object, "/") && clean != "" {
+		clean += "/"
+	}
+	return clean
+}
 
 func checkKey(key *string) (string, error) {
 	if key == nil || *key == "" {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
@@ -40,12 +41,12 @@ func (b *Backend) CreateMultipartUpload(ctx context.Context, in s3response.Creat
 	if err != nil {
 		return res, b.answer(err, at)
 	}
-	id, err := uuid.NewRandomFromReader(b.vault.rnd)
+	id, err := b.uploads.next(time.Now(), bkt.Name, key)
 	if err != nil {
-		return res, b.answer(fmt.Errorf("drawing an upload id: %w", err), at)
+		return res, b.answer(err, at)
 	}
 	err = b.db.CreateUpload(ctx, metabase.Upload{
-		Bucket: bkt.Name, Key: key, ID: id.String(), Initiator: accountOf(ctx).Access,
+		Bucket: bkt.Name, Key: key, ID: id, Initiator: accountOf(ctx).Access,
 		Headers: metabase.Headers{
 			ContentType: str(in.ContentType), ContentEncoding: str(in.ContentEncoding), ContentDisposition: str(in.ContentDisposition),
 			ContentLanguage: str(in.ContentLanguage), CacheControl: str(in.CacheControl), Expires: str(in.Expires),
@@ -57,7 +58,7 @@ func (b *Backend) CreateMultipartUpload(ctx context.Context, in s3response.Creat
 	if err != nil {
 		return res, b.answer(err, at)
 	}
-	return s3response.InitiateMultipartUploadResult{Bucket: bkt.Name, Key: key, UploadId: id.String()}, nil
+	return s3response.InitiateMultipartUploadResult{Bucket: bkt.Name, Key: key, UploadId: id}, nil
 }
 
 // partAlgorithm is the checksum that parts of an upload carry. Uploads that
@@ -261,13 +262,8 @@ func (b *Backend) ListMultipartUploads(ctx context.Context, in *awss3.ListMultip
 		Bucket: *in.Bucket, Prefix: str(in.Prefix), Delimiter: str(in.Delimiter),
 		AfterKey: str(in.KeyMarker), AfterID: str(in.UploadIdMarker), Limit: limit(in.MaxUploads),
 	}
-	if q.AfterKey == "" {
-		q.AfterID = "" // S3 ignores an upload id marker without a key marker
-	}
-	if q.AfterID != "" {
-		if _, err := uuid.Parse(q.AfterID); err != nil {
-			return res, s3err.GetInvalidArgumentErr(s3err.InvalidArgUploadIdMarker, q.AfterID)
-		}
+	if err := b.placeMarker(ctx, &q); err != nil {
+		return res, b.answer(err, where{bucket: *in.Bucket})
 	}
 	page, err := b.db.ListUploads(ctx, q)
 	if err != nil {
@@ -278,7 +274,7 @@ func (b *Backend) ListMultipartUploads(ctx context.Context, in *awss3.ListMultip
 		return res, err
 	}
 	res = s3response.ListMultipartUploadsResult{
-		Bucket: *in.Bucket, Prefix: q.Prefix, Delimiter: q.Delimiter, KeyMarker: q.AfterKey, UploadIDMarker: str(in.UploadIdMarker),
+		Bucket: *in.Bucket, Prefix: q.Prefix, Delimiter: q.Delimiter, KeyMarker: str(in.KeyMarker), UploadIDMarker: str(in.UploadIdMarker),
 		MaxUploads: q.Limit, IsTruncated: page.Truncated, NextKeyMarker: page.NextKey, NextUploadIDMarker: page.NextID,
 	}
 	for _, p := range page.Prefixes {
@@ -293,6 +289,36 @@ func (b *Backend) ListMultipartUploads(ctx context.Context, in *awss3.ListMultip
 		})
 	}
 	return res, nil
+}
+
+// placeMarker turns the markers of an upload listing into the place to go on
+// from. An upload id marker belongs to the key marker, or, where that names no
+// upload, to the first key after it; S3 ignores it without a key marker.
+func (b *Backend) placeMarker(ctx context.Context, q *metabase.UploadQuery) error {
+	if q.AfterKey == "" || q.AfterID == "" {
+		q.AfterID = ""
+		return nil
+	}
+	id, err := uuid.Parse(q.AfterID)
+	if err != nil {
+		return s3err.GetInvalidArgumentErr(s3err.InvalidArgUploadIdMarker, q.AfterID)
+	}
+	if uploadOf(id, q.Bucket, q.AfterKey) {
+		return nil
+	}
+	page, err := b.db.ListUploads(ctx, metabase.UploadQuery{Bucket: q.Bucket, Prefix: q.Prefix, AfterKey: q.AfterKey, Limit: 1})
+	if err != nil {
+		return err
+	}
+	switch {
+	case len(page.Uploads) == 1 && uploadOf(id, q.Bucket, page.Uploads[0].Key):
+		q.AfterKey = page.Uploads[0].Key
+		return nil
+	case id.Version() == 8 && q.Delimiter != "" && strings.HasSuffix(q.AfterKey, q.Delimiter):
+		q.AfterID = "" // the page ended with a common prefix whose first upload is gone by now
+		return nil
+	}
+	return s3err.GetInvalidArgumentErr(s3err.InvalidArgUploadIdMarker, q.AfterID)
 }
 
 // CompleteMultipartUpload implements backend.Backend. It is one metabase

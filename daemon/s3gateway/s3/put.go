@@ -75,6 +75,10 @@ func (b *Backend) PutObject(ctx context.Context, in s3response.PutObjectInput) (
 		},
 		Metadata: in.Metadata, Tags: tags, Checksum: body.sum(algorithm), Lock: lock, Extents: extents(extent),
 	}
+	if o.Size == 0 && strings.HasSuffix(key, "/") {
+		// File managers tell folders by this; clients send the default.
+		o.Headers.ContentType = backend.DirContentType
+	}
 	o, err = b.db.PutObject(ctx, o, segs, cond)
 	if err != nil {
 		b.release(segs)

@@ -54,7 +54,7 @@ func run(ctx context.Context, dir, dsn string, cfg s3.ServerConfig) error {
 	})
 	defer backend.Shutdown()
 	cfg.Ready = func() { fmt.Println("ready", cfg.Listen) }
-	server, err := s3.NewServer(cfg, backend, s3.NewAccounts(db, root, cfg.AccessKey))
+	server, err := s3.NewServer(cfg, backend, s3.NewAccounts(db, root, cfg.AccessKey, cfg.SecretKey))
 	if err != nil {
 		return err
 	}
