@@ -412,7 +412,7 @@ func segments(t *testing.T) file {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var path []string
+			path := []string{}
 			for _, s := range p.Siblings {
 				path = append(path, hex.EncodeToString(s[:]))
 			}
