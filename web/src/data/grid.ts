@@ -1,11 +1,12 @@
-// Where the pieces of segments lie, as a grid: a row a segment, a column a node.
+// Where the pieces of segments lie, as a grid: a row a node, a column a segment.
 
 import type { Class, Node, Placement } from "./network.ts";
 
-/** How a segment stands: at least optimal pieces, at least repair, fewer but readable with room, within two of unreadable, unreadable. */
+/** How a segment stands: at least optimal pieces can be had, at least repair, fewer, just enough to read it, too few. */
 export type Risk = "whole" | "fair" | "low" | "critical" | "lost";
 
-export interface Column {
+/** A node that holds pieces or could. */
+export interface Row {
   device: string;
   name: string;
   up: boolean;
@@ -13,62 +14,58 @@ export interface Column {
   pieces: number;
 }
 
-export interface Row {
+/** A segment. */
+export interface Column {
   id: string;
   size: bigint;
-  /** By column: 0 for none, else how many pieces that node holds. */
-  cells: number[];
+  /** By row, whether that node holds a piece. */
+  cells: boolean[];
   /** Pieces on nodes that answer. */
   live: number;
   risk: Risk;
 }
 
 export interface Grid {
-  columns: Column[];
   rows: Row[];
+  columns: Column[];
   tally: Record<Risk, number>;
 }
 
+/** In a picture with more nodes than this, those without a piece are left out. */
+const MANY_NODES = 24;
+
 export function risk(live: number, of: Class): Risk {
   if (live < of.k) return "lost";
-  if (live < Math.min(of.k + 2, of.repair)) return "critical";
+  if (live === of.k) return "critical";
   if (live < of.repair) return "low";
   return live < of.optimal ? "fair" : "whole";
 }
 
 /** Lays a bucket's placement over the nodes known; a device of which nothing is known counts as up. */
 export function grid(placement: Placement, nodes: Node[]): Grid {
-  const columns = new Map<string, Column>();
+  const known = new Map<string, Row>();
   for (const node of nodes) {
     if (node.device)
-      columns.set(node.device, {
-        device: node.device,
-        name: node.name || node.device,
-        up: node.up,
-        pieces: 0,
-      });
+      known.set(node.device, { device: node.device, name: node.name || node.device, up: node.up, pieces: 0 });
   }
   for (const segment of placement.segments) {
-    for (const device of segment.devices) {
-      const column = columns.get(device) ?? { device, name: device, up: true, pieces: 0 };
-      column.pieces++;
-      columns.set(device, column);
+    for (const device of new Set(segment.devices)) {
+      const row = known.get(device) ?? { device, name: device, up: true, pieces: 0 };
+      row.pieces++;
+      known.set(device, row);
     }
   }
-  const order = [...columns.values()].sort((a, b) => Number(BigInt(a.device) - BigInt(b.device)));
-  const at = new Map(order.map((column, i) => [column.device, i]));
+  const rows = [...known.values()]
+    .filter((row) => row.pieces > 0 || known.size <= MANY_NODES)
+    .sort((a, b) => (BigInt(a.device) < BigInt(b.device) ? -1 : 1));
   const tally: Record<Risk, number> = { whole: 0, fair: 0, low: 0, critical: 0, lost: 0 };
-  const rows = placement.segments.map((segment) => {
-    const cells = new Array<number>(order.length).fill(0);
-    let live = 0;
-    for (const device of segment.devices) {
-      const i = at.get(device)!;
-      cells[i]!++;
-      if (order[i]!.up) live++;
-    }
+  const columns = placement.segments.map((segment) => {
+    const holders = new Set(segment.devices);
+    const cells = rows.map((row) => holders.has(row.device));
+    const live = rows.filter((row, i) => row.up && cells[i]).length;
     const stands = risk(live, placement.class);
     tally[stands]++;
     return { id: segment.id, size: segment.size, cells, live, risk: stands };
   });
-  return { columns: order, rows, tally };
+  return { rows, columns, tally };
 }

@@ -7,6 +7,11 @@ export function shellQuote(word: string): string {
   return /^[A-Za-z0-9_@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
+/** A shell's way to one string of the ready file, with nothing but what every system has. */
+function fromReadyFile(field: string, file: string): string {
+  return `"$(sed -n 's/.*"${field}": *"\\([^"]*\\)".*/\\1/p' ${shellQuote(file)})"`;
+}
+
 export interface SnippetText {
   title: string;
   code: string;
@@ -16,15 +21,15 @@ export interface SnippetText {
 export function snippets(info: Info): SnippetText[] {
   const endpoint = shellQuote(info.endpoints.s3 || "http://127.0.0.1:9000");
   const region = shellQuote(info.region || "us-east-1");
-  const [key, secret] = info.readyFile
-    ? ["access_key", "secret_key"].map(
-        (field) =>
-          `"$(python3 -c 'import json,sys; print(json.load(open(sys.argv[1]))["s3"]["${field}"])' ${shellQuote(info.readyFile)})"`,
-      )
-    : [info.accessKey ? shellQuote(info.accessKey) : "YOUR_ACCESS_KEY", "YOUR_SECRET_KEY"];
+  const secret = info.readyFile ? fromReadyFile("secret_key", info.readyFile) : "YOUR_SECRET_KEY";
+  const key = info.accessKey
+    ? shellQuote(info.accessKey)
+    : info.readyFile
+      ? fromReadyFile("access_key", info.readyFile)
+      : "YOUR_ACCESS_KEY";
   return [
     {
-      title: "Keys, once a shell",
+      title: "First, in each shell",
       code: [
         `export AWS_ACCESS_KEY_ID=${key}`,
         `export AWS_SECRET_ACCESS_KEY=${secret}`,
@@ -32,7 +37,7 @@ export function snippets(info: Info): SnippetText[] {
       ].join("\n"),
     },
     {
-      title: "aws",
+      title: "With aws",
       code: [
         `export AWS_ENDPOINT_URL=${endpoint}`,
         "aws s3 mb s3://photos",
@@ -41,7 +46,7 @@ export function snippets(info: Info): SnippetText[] {
       ].join("\n"),
     },
     {
-      title: "rclone",
+      title: "With rclone",
       code: [
         `rclone config create cairn s3 provider=Other env_auth=true endpoint=${endpoint} region=${region}`,
         "rclone mkdir cairn:photos",

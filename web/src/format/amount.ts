@@ -37,8 +37,8 @@ export function cairn(amount: bigint): string {
   const fraction = (size % ACAIRN_PER_CAIRN).toString().padStart(18, "0");
   let digits: number;
   if (whole >= 1_000_000n) digits = 0;
-  else if (whole >= 100n) digits = 2;
-  else if (whole >= 1n) digits = 4;
+  else if (whole >= 10n) digits = 2;
+  else if (whole >= 1n) digits = 3;
   else {
     const first = fraction.search(/[1-9]/);
     if (first >= 9) return `${sign}<0.000000001`;
