@@ -21,17 +21,25 @@ var (
 	_ appmodule.HasServices = AppModule{}
 	_ module.AppModule      = AppModule{}
 	_ module.HasGenesis     = AppModule{}
+
+	_ appmodule.HasEndBlocker = AppModule{}
 )
 
-// AppModule is the module as the application wires it. It has no begin or end of block.
+// AppModule is the module as the application wires it. At the end of a block it works off
+// deadlines.
 type AppModule struct {
 	modkit.Module[marketv1.GenesisState, *marketv1.GenesisState]
+
+	keeper *Keeper
 }
+
+// EndBlock works off the deadlines whose time has come.
+func (m AppModule) EndBlock(ctx context.Context) error { return m.keeper.EndBlock(ctx) }
 
 // NewAppModule makes the module of a keeper. With a nil keeper it serves for what needs no
 // state: codecs, default genesis, command line.
 func NewAppModule(k *Keeper) AppModule {
-	return AppModule{modkit.New[marketv1.GenesisState, *marketv1.GenesisState](modkit.Spec[marketv1.GenesisState]{
+	return AppModule{keeper: k, Module: modkit.New[marketv1.GenesisState, *marketv1.GenesisState](modkit.Spec[marketv1.GenesisState]{
 		Name:    ModuleName,
 		Version: consensusVersion,
 		Msg:     &marketv1.Msg_serviceDesc,

@@ -913,7 +913,8 @@ type MsgSettle struct {
 	Vouchers []Voucher `protobuf:"bytes,2,rep,name=vouchers,proto3" json:"vouchers"`
 	// Items whose stream to pay though they bring no voucher.
 	Streams []ItemRef `protobuf:"bytes,3,rep,name=streams,proto3" json:"streams"`
-	// Take what the escrow still holds where a voucher overdraws it, rather than fail.
+	// Take what there is to take, rather than fail: what the escrow still holds where a voucher
+	// overdraws it, and nothing where an item has closed or a voucher has been paid meanwhile.
 	AcceptPartial bool `protobuf:"varint,4,opt,name=accept_partial,json=acceptPartial,proto3" json:"accept_partial,omitempty"`
 }
 
