@@ -305,11 +305,11 @@ func (e *Engine) lies(ctx context.Context, seg metabase.Segment, g erasure.Geome
 	whole := e.slabs.get(erasure.MaxPiece)
 	defer e.slabs.put(whole)
 	b := (*whole)[:g.PieceSize]
-	conn, err := e.Links.Conn(ctx, device, seg.Lease)
+	err := e.Links.Do(ctx, device, seg.Lease, func(conn *wire.Conn) error {
+		_, err := conn.GetBytes(ctx, e.pieceID(seg.Bucket, seg.ID, uint8(index)), 0, b)
+		return err
+	})
 	if err != nil {
-		return false, err
-	}
-	if _, err := conn.GetBytes(ctx, e.pieceID(seg.Bucket, seg.ID, uint8(index)), 0, b); err != nil {
 		e.Links.Blame(device, err)
 		return false, err
 	}
@@ -517,12 +517,13 @@ func (e *Engine) startGet(ctx context.Context, q gatherRequest, p metabase.Piece
 }
 
 func (e *Engine) get(ctx context.Context, q gatherRequest, p metabase.Piece, dst []byte) error {
-	conn, err := e.Links.Conn(ctx, p.Device, q.segment.Lease)
-	if err != nil {
+	var took time.Duration
+	err := e.Links.Do(ctx, p.Device, q.segment.Lease, func(conn *wire.Conn) error {
+		began := e.Clock.Now()
+		_, err := conn.GetBytes(ctx, e.pieceID(q.segment.Bucket, q.segment.ID, p.Index), int64(q.off), dst)
+		took = e.Clock.Now().Sub(began)
 		return err
-	}
-	began := e.Clock.Now()
-	_, err = conn.GetBytes(ctx, e.pieceID(q.segment.Bucket, q.segment.ID, p.Index), int64(q.off), dst)
+	})
 	if err != nil {
 		if ctx.Err() == nil {
 			e.Links.Blame(p.Device, err)
@@ -536,7 +537,6 @@ func (e *Engine) get(ctx context.Context, q gatherRequest, p metabase.Piece, dst
 		e.accuse(*q.segment, p)
 		return fmt.Errorf("piece %d of segment %s from device %d: %w", p.Index, q.segment.ID, p.Device, wire.ErrCorrupt)
 	}
-	took := e.Clock.Now().Sub(began)
 	e.times.add(len(dst), took)
 	e.Pool.Succeeded(p.Device, smallOnly(int64(len(dst)), took))
 	e.Metrics.got(int64(len(dst)), took)

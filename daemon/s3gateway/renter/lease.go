@@ -109,15 +109,8 @@ func (c LeaseConfig) Accepts(n Node) Reason {
 	return 0
 }
 
-// dearer compares exactly: a.Amount/a.Per > limit.Amount/limit.Per.
-func dearer(a price.Rate, limit *price.Rate) bool {
-	if limit == nil || a.Amount.IsZero() {
-		return false
-	}
-	l := new(big.Int).Mul(a.Amount.Big(), new(big.Int).SetUint64(max(limit.Per, 1)))
-	r := new(big.Int).Mul(limit.Amount.Big(), new(big.Int).SetUint64(max(a.Per, 1)))
-	return l.Cmp(r) > 0
-}
+// dearer reports whether a rate is above a limit; nil is none.
+func dearer(a price.Rate, limit *price.Rate) bool { return limit != nil && a.Cmp(*limit) > 0 }
 
 // Item is one device's part of the lease.
 type Item struct {
@@ -186,8 +179,8 @@ func plus(a, b price.Amount) price.Amount {
 // Lease is the gateway's lease as last read from the chain.
 type Lease struct {
 	ID        uint64
-	OpenedAt  time.Time
 	ExpiresAt time.Time
+	MaxTerm   time.Duration   // how far ahead of now it can be extended
 	Items     map[uint64]Item // by device
 }
 
@@ -361,8 +354,8 @@ func (s *LeaseService) find(ctx context.Context) (*Lease, error) {
 func convertLease(l marketv1.Lease, items []marketv1.LeaseItem) (*Lease, error) {
 	lease := &Lease{
 		ID:        l.Id,
-		OpenedAt:  time.Unix(l.OpenedAt, 0),
 		ExpiresAt: time.Unix(l.ExpiresAt, 0),
+		MaxTerm:   time.Duration(l.MaxSeconds) * time.Second,
 		Items:     make(map[uint64]Item, len(items)),
 	}
 	for _, it := range items {
@@ -586,7 +579,7 @@ func planLease(v leaseView) leasePlan {
 		p.escrow = plus(p.escrow, a)
 		return true
 	}
-	term := min(int64(v.config.Term/time.Second), max(v.params.MaxLeaseSeconds, 1))
+	remaining := v.term()
 	offers := make(map[uint64]Node, len(v.nodes))
 	for _, n := range v.nodes {
 		offers[n.Device] = n
@@ -603,20 +596,21 @@ func planLease(v leaseView) leasePlan {
 				p.topUps = append(p.topUps, marketv1.TopUp{Device: device, Escrow: toInt(t.escrow), Units: t.units})
 			}
 		}
-		if left := v.lease.ExpiresAt.Sub(v.now); left < v.config.Ahead {
-			p.seconds = min(term, v.lease.OpenedAt.Unix()+v.params.MaxLeaseSeconds-v.lease.ExpiresAt.Unix())
-			p.seconds = max(p.seconds, 0)
+		term := remaining
+		if remaining = v.lease.ExpiresAt.Sub(v.now); remaining < term/2 {
+			p.seconds = int64((term - remaining) / time.Second)
+			remaining = term
 		}
 	} else {
-		p.seconds = term
+		p.seconds = int64(remaining / time.Second)
 	}
 	room := min(v.config.MaxDevices, int(v.params.MaxItemsPerLease)) - open
-	for _, n := range newcomers(v) {
+	for _, n := range newcomers(v, remaining) {
 		if room <= 0 {
 			break
 		}
 		units := min(v.config.Units, n.Offer.Free())
-		escrow := escrowFor(v.config, n.Offer.Stream, n.Offer.Metered, units)
+		escrow := escrowFor(v.config, n.Offer, units)
 		if !spend(escrow) {
 			break
 		}
@@ -636,9 +630,32 @@ func planLease(v leaseView) leasePlan {
 	return p
 }
 
-// newcomers are the nodes to take into the lease, in order: first one of each owner, cheapest
-// first, as only independent nodes add durability.
-func newcomers(v leaseView) []Node {
+// term is how far ahead the lease should reach: the configured term, or less where the offers do not
+// go so far. Of offers with different limits, one in five may be too short to join a new lease.
+func (v leaseView) term() time.Duration {
+	term := min(v.config.Term, time.Duration(v.params.MaxLeaseSeconds)*time.Second)
+	if v.lease != nil {
+		// A block's time may lie behind ours.
+		const lag = time.Minute
+		return min(term, v.lease.MaxTerm-lag)
+	}
+	var limits []time.Duration
+	for _, n := range v.nodes {
+		if v.config.Accepts(n) == 0 && n.Offer.MaxTerm > 0 {
+			limits = append(limits, n.Offer.MaxTerm)
+		}
+	}
+	if len(limits) == 0 {
+		return term
+	}
+	slices.Sort(limits)
+	return min(term, limits[len(limits)/5])
+}
+
+// newcomers are the nodes to take into a lease that has still to run for remaining, in order: first
+// one of each owner, cheapest first, as only independent nodes add durability. A device that has had
+// part in the lease cannot join it again.
+func newcomers(v leaseView, remaining time.Duration) []Node {
 	const leastUnits = 64 << 20
 	owners := make(map[string]int)
 	var list []Node
@@ -652,18 +669,15 @@ func newcomers(v leaseView) []Node {
 		if v.config.Accepts(n) != 0 || n.Offer.Free() < min(leastUnits, v.config.Units) {
 			continue
 		}
-		if n.Offer.MinTerm > v.config.Term || (n.Offer.MaxTerm > 0 && n.Offer.MaxTerm < v.config.Term) {
+		if n.Offer.MinTerm > remaining || (n.Offer.MaxTerm > 0 && n.Offer.MaxTerm < remaining) {
 			continue
 		}
 		list = append(list, n)
 	}
 	sort.Slice(list, func(i, j int) bool {
 		a, b := list[i], list[j]
-		if dearer(a.Offer.Stream, &b.Offer.Stream) {
-			return false
-		}
-		if dearer(b.Offer.Stream, &a.Offer.Stream) {
-			return true
+		if c := a.Offer.Stream.Cmp(b.Offer.Stream); c != 0 {
+			return c < 0
 		}
 		return a.Device < b.Device
 	})
@@ -687,18 +701,12 @@ func planTopUp(v leaseView, item Item, n Node) (topUp, bool) {
 	units := item.Units
 	used := v.used[item.Device]
 	if used > item.Units/100*v.config.GrowAt {
-		want := max(2*used, item.Units+v.config.Units)
-		if free := n.Offer.Free(); n.Offer.ID == item.Offer && want > item.Units+free {
-			want = item.Units + free
-		}
-		if n.Offer.ID != item.Offer { // the offer is gone: what is reserved stays
-			want = item.Units
-		}
-		if want > item.Units {
+		want := min(max(2*used, item.Units+v.config.Units), item.Units+n.Offer.Free())
+		if want > item.Units && growable(item, n) {
 			units, t.units = want, want
 		}
 	}
-	need := escrowFor(v.config, item.Stream, item.Metered, units)
+	need := escrowFor(v.config, Offer{Stream: item.Stream, Metered: item.Metered, MinTerm: n.Offer.MinTerm}, units)
 	left := item.left(v.now, v.promised[item.Device])
 	half, _ := need.MulDiv(1, 2)
 	if left.Cmp(half) < 0 || (t.units > 0 && left.Cmp(need) < 0) {
@@ -707,13 +715,21 @@ func planTopUp(v leaseView, item Item, n Node) (topUp, bool) {
 	return t, t.units > 0 || !t.escrow.IsZero()
 }
 
-// escrowFor is the price of holding units for Ahead and of reading Egress percent of them.
-func escrowFor(c LeaseConfig, stream, metered price.Rate, units uint64) price.Amount {
-	rest, err := stream.StreamCost(units, uint64(c.Ahead/time.Second))
+// growable reports whether a reservation can grow: the offer it came from stands, its device takes
+// new data, and neither price has risen.
+func growable(item Item, n Node) bool {
+	return n.Offer.ID == item.Offer && n.Standing == StandingActive &&
+		!dearer(n.Offer.Stream, &item.Stream) && !dearer(n.Offer.Metered, &item.Metered)
+}
+
+// escrowFor is the price of holding units for Ahead, or the shortest time that the offer takes, and
+// of reading Egress percent of them.
+func escrowFor(c LeaseConfig, o Offer, units uint64) price.Amount {
+	rest, err := o.Stream.StreamCost(units, uint64(max(c.Ahead, o.MinTerm)/time.Second))
 	if err != nil {
 		return price.Amount{Hi: math.MaxUint64, Lo: math.MaxUint64}
 	}
-	egress, err := metered.Cost(units / 100 * c.Egress)
+	egress, err := o.Metered.Cost(units / 100 * c.Egress)
 	if err != nil {
 		return price.Amount{Hi: math.MaxUint64, Lo: math.MaxUint64}
 	}

@@ -28,16 +28,16 @@ type Links struct {
 	slack   func(Account) uint64 // Book.TakeSlack
 
 	mu     sync.Mutex // guards what follows
-	links  map[uint64]*link
+	links  map[Account]*link
 	owed   map[Account]uint64 // bytes received over former connections and not vouched for
 	closed bool
 }
 
-// link is the connection of one device, or the attempt to make it.
+// link is the connection to a device under a lease, or the attempt to make it.
 type link struct {
-	lease    uint64
 	endpoint string
 	ready    chan struct{} // closed when conn or err is set
+	ended    sync.Once     // its debts are booked once, whoever ends it
 	conn     *wire.Conn
 	err      error
 	failed   time.Time
@@ -51,7 +51,7 @@ func NewLinks(chainID string, key ed25519.PrivateKey, pool *Pool, book *Book, le
 	return &Links{
 		chainID: chainID, key: key, pool: pool, purse: purse{book: book, leases: leases}, clock: clk,
 		timeout: 5 * time.Second, slack: book.TakeSlack,
-		links: make(map[uint64]*link), owed: make(map[Account]uint64),
+		links: make(map[Account]*link), owed: make(map[Account]uint64),
 	}
 }
 
@@ -87,13 +87,14 @@ func (l *Links) Conn(ctx context.Context, device, lease uint64) (*wire.Conn, err
 	if !ok || node.Endpoint == "" {
 		return nil, fmt.Errorf("device %d: %w", device, ErrUnknownNode)
 	}
+	a := Account{Lease: lease, Device: device}
 	for {
-		k, dials, err := l.slot(node, lease)
+		k, dials, err := l.slot(a, node.Endpoint)
 		if err != nil {
 			return nil, err
 		}
 		if dials {
-			l.dial(k, node, lease)
+			l.dial(k, a, node)
 		}
 		select {
 		case <-k.ready:
@@ -106,43 +107,54 @@ func (l *Links) Conn(ctx context.Context, device, lease uint64) (*wire.Conn, err
 		if k.conn.Err() == nil {
 			return k.conn, nil
 		}
-		l.drop(device, k)
+		l.drop(a, k)
 	}
 }
 
-// slot finds or makes the link of a node; dials says that the caller has to connect it.
-func (l *Links) slot(node Node, lease uint64) (k *link, dials bool, err error) {
+// Do runs an operation on the connection to a device. When the connection turns out to have broken
+// before or during it, Do tries once more on a fresh one: a node that restarted is not offline.
+func (l *Links) Do(ctx context.Context, device, lease uint64, op func(*wire.Conn) error) error {
+	for attempt := 0; ; attempt++ {
+		conn, err := l.Conn(ctx, device, lease)
+		if err != nil {
+			return err
+		}
+		err = op(conn)
+		if err == nil || conn.Err() == nil || attempt > 0 || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+// slot finds or makes a link; dials says that the caller has to connect it.
+func (l *Links) slot(a Account, endpoint string) (k *link, dials bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
-		return nil, false, fmt.Errorf("device %d: %w", node.Device, net.ErrClosed)
+		return nil, false, fmt.Errorf("device %d: %w", a.Device, net.ErrClosed)
 	}
-	k = l.links[node.Device]
-	if k != nil && k.lease == lease && k.endpoint == node.Endpoint {
-		if k.failed.IsZero() || l.clock.Now().Sub(k.failed) < redialAfter {
-			return k, false, nil
-		}
+	old := l.links[a]
+	if old != nil && old.endpoint == endpoint && (old.failed.IsZero() || l.clock.Now().Sub(old.failed) < redialAfter) {
+		return old, false, nil
 	}
-	old := k
-	k = &link{lease: lease, endpoint: node.Endpoint, ready: make(chan struct{})}
-	l.links[node.Device] = k
+	k = &link{endpoint: endpoint, ready: make(chan struct{})}
+	l.links[a] = k
 	if old != nil {
-		defer func() { go l.retire(node.Device, old) }()
+		go l.retire(a, old)
 	}
 	return k, true, nil
 }
 
 // dial connects in a goroutine of its own, so that the first caller's context does not decide for
 // those who wait with it.
-func (l *Links) dial(k *link, node Node, lease uint64) {
+func (l *Links) dial(k *link, a Account, node Node) {
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), l.timeout)
 		defer cancel()
 		began := l.clock.Now()
-		a := Account{Lease: lease, Device: node.Device}
 		owed := l.takeOwed(a)
 		conn, err := wire.Dial(ctx, node.Endpoint, node.Device, node.Key,
-			wire.Session{ChainID: l.chainID, Lease: lease, Key: l.key},
+			wire.Session{ChainID: l.chainID, Lease: a.Lease, Key: l.key},
 			wire.Options{Vouchers: l.purse, Now: l.clock.Now, Owed: owed})
 		if err != nil {
 			l.addOwed(a, owed)
@@ -155,11 +167,11 @@ func (l *Links) dial(k *link, node Node, lease uint64) {
 		if err != nil {
 			k.failed = l.clock.Now()
 		}
-		stale := l.closed || l.links[node.Device] != k
+		stale := l.closed || l.links[a] != k
 		l.mu.Unlock()
 		close(k.ready)
 		if stale && conn != nil {
-			l.hangUp(a, conn)
+			l.hangUp(a, k)
 		}
 	}()
 }
@@ -179,29 +191,31 @@ func (l *Links) addOwed(a Account, bytes uint64) {
 	l.owed[a] += bytes
 }
 
-// hangUp closes a connection and keeps what it owes for the next one.
-func (l *Links) hangUp(a Account, conn *wire.Conn) {
-	conn.Close()
-	l.addOwed(a, conn.Owed())
+// hangUp closes a link's connection and keeps what it owes for the next one.
+func (l *Links) hangUp(a Account, k *link) {
+	k.ended.Do(func() {
+		k.conn.Close()
+		l.addOwed(a, k.conn.Owed())
+	})
 }
 
 // drop forgets a broken link.
-func (l *Links) drop(device uint64, k *link) {
+func (l *Links) drop(a Account, k *link) {
 	l.mu.Lock()
-	if l.links[device] == k {
-		delete(l.links, device)
+	if l.links[a] == k {
+		delete(l.links, a)
 	}
 	l.mu.Unlock()
-	l.retire(device, k)
+	l.retire(a, k)
 }
 
 // retire closes a link's connection if there is one; a dialler finds out by itself that its link is
 // stale.
-func (l *Links) retire(device uint64, k *link) {
+func (l *Links) retire(a Account, k *link) {
 	select {
 	case <-k.ready:
 		if k.conn != nil {
-			l.hangUp(Account{Lease: k.lease, Device: device}, k.conn)
+			l.hangUp(a, k)
 		}
 	default:
 	}
@@ -242,17 +256,18 @@ func (l *Links) Blame(device uint64, err error) Reason {
 func (l *Links) Probe(ctx context.Context, device, lease uint64) error {
 	ctx, cancel := context.WithTimeout(ctx, l.timeout)
 	defer cancel()
-	conn, err := l.Conn(ctx, device, lease)
-	if err != nil {
+	var took time.Duration
+	err := l.Do(ctx, device, lease, func(conn *wire.Conn) error {
+		began := l.clock.Now()
+		_, err := conn.Stat(ctx, piece.ID{})
+		took = l.clock.Now().Sub(began)
 		return err
-	}
-	began := l.clock.Now()
-	_, err = conn.Stat(ctx, piece.ID{})
+	})
 	if err != nil && !errors.Is(err, wire.ErrNotFound) {
 		l.Blame(device, err)
 		return err
 	}
-	l.pool.Succeeded(device, l.clock.Now().Sub(began))
+	l.pool.Succeeded(device, took)
 	return nil
 }
 
@@ -260,11 +275,11 @@ func (l *Links) Probe(ctx context.Context, device, lease uint64) error {
 func (l *Links) Close() error {
 	l.mu.Lock()
 	links := l.links
-	l.links = make(map[uint64]*link)
+	l.links = make(map[Account]*link)
 	l.closed = true
 	l.mu.Unlock()
-	for device, k := range links {
-		l.retire(device, k)
+	for a, k := range links {
+		l.retire(a, k)
 	}
 	return nil
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/cairn-network/cairn/core/seal"
 	"github.com/cairn-network/cairn/core/segment"
 	"github.com/cairn-network/cairn/daemon/s3gateway/metabase"
+	wire "github.com/cairn-network/cairn/wire/piece"
 )
 
 // Durability says what Store must reach before it returns a segment.
@@ -112,7 +113,7 @@ type storing struct {
 	size    int64
 
 	mu       sync.Mutex         // guards segments while uploads run
-	segments []metabase.Segment // in order; those that failed hold what was stored of them
+	segments []metabase.Segment // in order; those that failed hold what may be stored of them
 }
 
 // read cuts the stream into coded segments and hands each to an upload.
@@ -223,8 +224,8 @@ func (e *Engine) summon(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// place stores the pieces of a coded segment on nodes. It returns the segment with the pieces that
-// have receipts, also where it fails. free is called when nobody reads c any more, which may be
+// place stores the pieces of a coded segment on nodes. Where it fails, it returns the segment with
+// every piece that some node may hold. free is called when nobody reads c any more, which may be
 // after place has returned.
 func (e *Engine) place(ctx context.Context, req StoreRequest, c *coded, free func()) (metabase.Segment, error) {
 	var id metabase.SegmentID
@@ -247,6 +248,11 @@ func (e *Engine) place(ctx context.Context, req StoreRequest, c *coded, free fun
 		need:      req.Durability.need(c.class), want: c.class.Optimal,
 	}
 	err := u.run(ctx)
+	if err != nil {
+		for _, p := range u.running {
+			seg.Pieces = append(seg.Pieces, metabase.Piece{Index: uint8(p.index), Device: p.node.Device})
+		}
+	}
 	e.stray.Go(func() {
 		u.puts.Wait()
 		free()
@@ -427,18 +433,18 @@ func (u *upload) start(ctx context.Context, index int) bool {
 // put stores one piece and returns when a verified receipt is here.
 func (u *upload) put(ctx context.Context, p *put) error {
 	e := u.engine
-	conn, err := e.Links.Conn(ctx, p.node.Device, u.segment.Lease)
-	if err != nil {
-		return err
-	}
-	began := e.Clock.Now()
 	id := e.pieceID(u.segment.Bucket, u.segment.ID, uint8(p.index))
-	_, err = conn.PutBytes(ctx, id, u.segment.Expiry, &u.coded.roots[p.index], u.coded.piece(p.index)...)
+	size := int64(u.coded.geometry.PieceSize)
+	var took time.Duration
+	err := e.Links.Do(ctx, p.node.Device, u.segment.Lease, func(conn *wire.Conn) error {
+		began := e.Clock.Now()
+		_, err := conn.PutBytes(ctx, id, u.segment.Expiry, &u.coded.roots[p.index], u.coded.piece(p.index)...)
+		took = e.Clock.Now().Sub(began)
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	size := int64(u.coded.geometry.PieceSize)
-	took := e.Clock.Now().Sub(began)
 	e.Pool.Succeeded(p.node.Device, smallOnly(size, took))
 	e.Pool.AddBytes(p.node.Device, size, 1)
 	e.Metrics.put(size, took)

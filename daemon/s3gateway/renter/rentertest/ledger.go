@@ -156,7 +156,7 @@ func (l *Ledger) OpenLease(_ context.Context, m *marketv1.MsgOpenLease) (uint64,
 	id := uint64(len(l.leases) + 1)
 	lease := &marketv1.Lease{
 		Id: id, Consumer: m.Consumer, SessionKey: m.SessionKey, Resource: renter.Resource, Denom: "acairn",
-		OpenedAt: now, ExpiresAt: now + m.Seconds, State: marketv1.LeaseState_LEASE_STATE_OPEN,
+		OpenedAt: now, ExpiresAt: now + m.Seconds, MaxSeconds: l.params.MaxLeaseSeconds, State: marketv1.LeaseState_LEASE_STATE_OPEN,
 	}
 	if err := l.addItems(id, m.Items); err != nil {
 		return 0, err
@@ -235,13 +235,13 @@ func (l *Ledger) accrue(item *marketv1.LeaseItem) {
 	item.Escrow, item.Streamed, item.AccruedAt = item.Escrow.Sub(owed), item.Streamed.Add(owed), now
 }
 
-// Drain takes the escrow of a device's item away, as settled vouchers would.
+// Drain takes the escrow of a device's item away, as a stream of years would.
 func (l *Ledger) Drain(lease, device uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, item := range l.items[lease] {
 		if item.Device == device {
-			item.Vouched = item.Vouched.Add(item.Escrow)
+			item.Streamed = item.Streamed.Add(item.Escrow)
 			item.Escrow = sdkmath.ZeroInt()
 		}
 	}

@@ -1,0 +1,163 @@
+package renter_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/cairn-network/cairn/core/price"
+	"github.com/cairn-network/cairn/daemon/s3gateway/renter"
+	"github.com/cairn-network/cairn/daemon/s3gateway/renter/rentertest"
+	"github.com/cairn-network/cairn/internal/clock"
+)
+
+const day = 24 * time.Hour
+
+func codes(warnings []renter.Warning) []string {
+	var list []string
+	for _, w := range warnings {
+		list = append(list, w.Code)
+	}
+	return list
+}
+
+func TestLeaseTakesOneDeviceOfEveryOwnerFirst(t *testing.T) {
+	n := rentertest.New(t, rentertest.Options{Nodes: 9, Owners: 3, Lease: renter.LeaseConfig{MaxDevices: 4}})
+	n.Ledger.SetOffer(2, func(o *renter.Offer) { o.Stream.Amount = price.FromUint64(40) })    // owner 1, dear
+	n.Ledger.SetOffer(9, func(o *renter.Offer) { o.Stream.Amount = price.FromUint64(30) })    // owner 2, cheap
+	n.Ledger.SetOffer(6, func(o *renter.Offer) { o.MaxTerm = time.Hour })                     // owner 2, too short
+	n.Ledger.SetOffer(1, func(o *renter.Offer) { o.Metered.Amount = price.FromUint64(1e12) }) // owner 0, above the limit
+	limit := price.Rate{Amount: price.FromUint64(1e9), Per: 1}
+	n.Leases.Config.MaxMetered = &limit
+	require.NoError(t, n.Leases.Step(t.Context()))
+	lease := n.Pool.Lease()
+	require.NotNil(t, lease)
+	var devices []uint64
+	for d := range lease.Items {
+		devices = append(devices, d)
+	}
+	// One of each owner, the cheapest each: 9, then 4 (1 is too dear), 5 before 2; the fourth is the
+	// cheapest of the rest.
+	require.ElementsMatch(t, []uint64{9, 4, 5, 3}, devices)
+	require.NoError(t, n.Leases.Step(t.Context()))
+	require.Len(t, n.Pool.Lease().Items, 4)
+}
+
+func TestLeaseRefillsGrowsAndExtendsByItself(t *testing.T) {
+	fake := clock.NewFake(rentertest.Epoch())
+	n := rentertest.New(t, rentertest.Options{Nodes: 3, Clock: fake, Lease: renter.LeaseConfig{Units: 1 << 30}})
+	require.NoError(t, n.Leases.Step(t.Context()))
+	id := n.Pool.Lease().ID
+	for range 4 * 365 / 5 {
+		fake.Advance(5 * day)
+		require.NoError(t, n.Leases.Step(t.Context()))
+		f := n.Leases.Figures()
+		require.Equal(t, id, f.ID)
+		require.Greater(t, f.DryAt.Sub(fake.Now()), 10*day, "escrow is refilled at half")
+		require.Greater(t, f.ExpiresAt.Sub(fake.Now()), 40*day, "the lease is extended at half")
+		require.Empty(t, n.Leases.Warnings())
+	}
+	// Four years of 3 GiB: within a percent of the arithmetic.
+	want, err := rentertest.Stream.StreamCost(3<<30, uint64(4*365/5*5*24*3600))
+	require.NoError(t, err)
+	got := n.Leases.Figures().Spent
+	tolerance, _ := want.MulDiv(1, 100)
+	difference, under := want.Sub(got)
+	if under {
+		difference, _ = got.Sub(want)
+	}
+	require.Negative(t, difference.Cmp(tolerance), "spent %s, expected %s", got.Format(), want.Format())
+
+	// Half full: the reservation doubles before it is used up.
+	n.Pool.AddBytes(2, 600<<20, 600)
+	require.NoError(t, n.Leases.Step(t.Context()))
+	require.Equal(t, uint64(2<<30), n.Pool.Lease().Items[2].Units)
+	require.Equal(t, uint64(1<<30), n.Pool.Lease().Items[1].Units)
+	// The price went up meanwhile: what is reserved stays, and more is bought elsewhere.
+	n.Ledger.SetOffer(1, func(o *renter.Offer) { o.Stream.Amount = price.FromUint64(1000) })
+	n.Pool.AddBytes(1, 1000<<20, 1000)
+	require.NoError(t, n.Leases.Step(t.Context()))
+	require.Equal(t, uint64(1<<30), n.Pool.Lease().Items[1].Units)
+}
+
+func TestLeaseWarnsWellBeforeItRunsDry(t *testing.T) {
+	fake := clock.NewFake(rentertest.Epoch())
+	n := rentertest.New(t, rentertest.Options{Nodes: 3, Clock: fake})
+	require.NoError(t, n.Leases.Step(t.Context()))
+	require.Empty(t, n.Leases.Warnings())
+	n.Ledger.SetBalance(price.Amount{})
+	warned, dry := time.Duration(-1), time.Duration(-1)
+	for d := range 60 {
+		fake.Advance(day)
+		require.NoError(t, n.Leases.Step(t.Context()))
+		for _, code := range codes(n.Leases.Warnings()) {
+			if code == renter.WarnEscrowLow && warned < 0 {
+				warned = time.Duration(d) * day
+			}
+		}
+		for _, c := range n.Pool.Candidates() {
+			if c.Excluded == renter.ReasonUnpaid && dry < 0 {
+				dry = time.Duration(d) * day
+			}
+		}
+	}
+	require.Positive(t, warned)
+	require.Positive(t, dry, "the escrow does run dry")
+	require.GreaterOrEqual(t, dry-warned, 6*day)
+	require.Contains(t, codes(n.Leases.Warnings()), renter.WarnBudget)
+	_, _, err := n.Engine.Store(t.Context(), request("dev"), errReader{})
+	require.Error(t, err)
+}
+
+type errReader struct{}
+
+func (errReader) Read([]byte) (int, error) { return 0, errors.New("nothing to read") }
+
+func TestLeaseKeepsToItsBudget(t *testing.T) {
+	one, err := rentertest.Stream.StreamCost(4<<30, 30*24*3600)
+	require.NoError(t, err)
+	egress, err := rentertest.Metered.Cost(4 << 30 / 100 * 100)
+	require.NoError(t, err)
+	one, _ = one.Add(egress)
+	budget, _ := one.MulDiv(5, 2)
+	n := rentertest.New(t, rentertest.Options{Nodes: 5, Lease: renter.LeaseConfig{Budget: budget}})
+	require.NoError(t, n.Leases.Step(t.Context()))
+	require.Len(t, n.Pool.Lease().Items, 2, "two and a half escrows pay two devices")
+	require.Equal(t, []string{renter.WarnBudget}, codes(n.Leases.Warnings()))
+}
+
+func TestLeaseFailureIsReportedAndTriedAgain(t *testing.T) {
+	n := rentertest.New(t, rentertest.Options{Nodes: 3})
+	n.Ledger.Refuse(errors.New("insufficient fee"))
+	require.ErrorContains(t, n.Leases.Step(t.Context()), "insufficient fee")
+	require.Equal(t, []string{renter.WarnLeaseFailed}, codes(n.Leases.Warnings()))
+	n.Ledger.Refuse(nil)
+	require.NoError(t, n.Leases.Step(t.Context()))
+	require.Empty(t, n.Leases.Warnings())
+}
+
+func TestVouchersNeverPromiseMoreThanTheEscrow(t *testing.T) {
+	n := rentertest.New(t, rentertest.Options{})
+	o := store(t, n, "dev", 20<<20)
+	n.Leases.Config.Ahead = time.Second // no refills from here on
+	lease := n.Pool.Lease()
+	for d := range lease.Items {
+		n.Ledger.Drain(lease.ID, d)
+	}
+	n.Ledger.SetBalance(price.Amount{})
+	require.NoError(t, n.Leases.Step(t.Context()))
+	paid := make(map[uint64]uint64)
+	for _, node := range n.Nodes {
+		_, best := node.Served(lease.ID)
+		paid[node.Device] = best.Units
+		node.Credit = 1 << 20
+	}
+	_, err := fetch(t.Context(), n, o, 0, len(o.data))
+	require.ErrorIs(t, err, renter.ErrUnavailable)
+	for _, node := range n.Nodes {
+		_, best := node.Served(lease.ID)
+		require.Equal(t, paid[node.Device], best.Units)
+	}
+}
