@@ -7,7 +7,7 @@ db=${VULNDB:-}
 if [[ -z $db ]]; then
   db=$(mktemp -d)
   trap 'rm -rf "$db"' EXIT
-  tar xzf ../shared/vulndb/vulndb-offline.tgz -C "$db"
+  tar xzf ../shared/vulndb/vulndb-offline.tgz -C "$db" --strip-components=1
 fi
 echo "== known vulnerabilities"
 status=0
