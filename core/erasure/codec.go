@@ -28,12 +28,12 @@ type epoch struct {
 // maxPatterns bounds the sets of missing pieces whose matrices one encoder remembers.
 const maxPatterns = 256
 
-// scratch is the memory of one call: a header per share, and one stripe of padded data.
+// scratch is the memory of one call: a header per share, and one stripe of data that is not wanted
+// whole.
 type scratch struct {
 	shares [][]byte
 	want   []bool
 	data   []byte
-	spare  []byte
 }
 
 // NewCodec returns the codec of a class; an error if the class makes no sense.
@@ -47,7 +47,6 @@ func NewCodec(c Class) (*Codec, error) {
 			shares: make([][]byte, c.Total),
 			want:   make([]bool, c.Total),
 			data:   make([]byte, c.K*ShareSize),
-			spare:  make([]byte, c.Total*ShareSize),
 		}
 	}
 	e, err := newEpoch(c)
@@ -82,6 +81,12 @@ func (c *Codec) decoder() (reedsolomon.Encoder, error) {
 	return fresh.rs, nil
 }
 
+// release keeps s for the next call, without holding on to the caller's memory.
+func (c *Codec) release(s *scratch) {
+	clear(s.shares)
+	c.scratch.Put(s)
+}
+
 // Class returns what the codec was made for.
 func (c *Codec) Class() Class { return c.class }
 
@@ -96,7 +101,7 @@ func (c *Codec) Encode(segment []byte, pieces [][]byte) error {
 		return fmt.Errorf("encoding: %w", err)
 	}
 	s := c.scratch.Get().(*scratch)
-	defer c.scratch.Put(s)
+	defer c.release(s)
 	for stripe, off := 0, 0; stripe < g.Stripes; stripe++ {
 		share := g.Share(stripe)
 		at := stripe * g.ShareSize
@@ -159,11 +164,11 @@ func (c *Codec) DecodeRange(dst []byte, g Geometry, off int, parts [][]byte) err
 		}
 	}
 	if needed == 0 {
-		for s := first; s <= last; s++ {
+		for stripe := first; stripe <= last; stripe++ {
+			share, at := g.Share(stripe), (stripe-first)*g.ShareSize
 			for i := range g.K {
 				if parts[i] != nil {
-					at := (s - first) * g.ShareSize
-					copyShare(dst, off, g, s, i, parts[i][at:at+g.Share(s)])
+					copyShare(dst, g.offset(stripe, i)-off, parts[i][at:at+share])
 				}
 			}
 		}
@@ -177,7 +182,7 @@ func (c *Codec) DecodeRange(dst []byte, g Geometry, off int, parts [][]byte) err
 		return err
 	}
 	s := c.scratch.Get().(*scratch)
-	defer c.scratch.Put(s)
+	defer c.release(s)
 	for stripe := first; stripe <= last; stripe++ {
 		share, at := g.Share(stripe), (stripe-first)*g.ShareSize
 		for i := range s.shares {
@@ -186,35 +191,34 @@ func (c *Codec) DecodeRange(dst []byte, g Geometry, off int, parts [][]byte) err
 				s.shares[i] = parts[i][at : at+share]
 				continue
 			}
-			// An empty slice with room is restored in place, straight into dst where all of it fits.
 			s.shares[i] = nil
-			if i < g.K {
-				s.want[i] = true
-				from := stripe*g.K*g.ShareSize + i*share - off
-				if from >= 0 && from+share <= len(dst) {
-					s.shares[i] = dst[from : from : from+share]
-				} else {
-					s.shares[i] = s.data[i*ShareSize : i*ShareSize : i*ShareSize+share]
-				}
+			from := g.offset(stripe, i) - off
+			if i >= g.K || from >= len(dst) || from+share <= 0 {
+				continue
+			}
+			// An empty slice with room is restored in place, straight into dst where all of it fits.
+			s.want[i] = true
+			if from >= 0 && from+share <= len(dst) {
+				s.shares[i] = dst[from : from : from+share]
+			} else {
+				s.shares[i] = s.data[i*ShareSize : i*ShareSize : i*ShareSize+share]
 			}
 		}
 		if err := rs.ReconstructSome(s.shares, s.want); err != nil {
 			return fmt.Errorf("decoding stripe %d: %w", stripe, err)
 		}
 		for i := range g.K {
-			from := stripe*g.K*g.ShareSize + i*share - off
-			if parts[i] == nil && from >= 0 && from+share <= len(dst) {
-				continue
+			from := g.offset(stripe, i) - off
+			if inPlace := s.want[i] && from >= 0 && from+share <= len(dst); !inPlace {
+				copyShare(dst, from, s.shares[i])
 			}
-			copyShare(dst, off, g, stripe, i, s.shares[i])
 		}
 	}
 	return nil
 }
 
-// copyShare copies what share i of a stripe holds of the segment's bytes from off on into dst.
-func copyShare(dst []byte, off int, g Geometry, stripe, i int, share []byte) {
-	from := stripe*g.K*g.ShareSize + i*len(share) - off
+// copyShare copies share into dst, where it begins at byte from; what lies outside dst is left out.
+func copyShare(dst []byte, from int, share []byte) {
 	if from < 0 {
 		share = share[min(-from, len(share)):]
 		from = 0
@@ -269,7 +273,7 @@ func (c *Codec) Rebuild(pieces [][]byte, want []int) error {
 		return err
 	}
 	s := c.scratch.Get().(*scratch)
-	defer c.scratch.Put(s)
+	defer c.release(s)
 	for at := 0; at < size; at += ShareSize {
 		share := min(ShareSize, size-at)
 		for i := range s.shares {

@@ -120,6 +120,9 @@ func (g Geometry) Share(s int) int {
 	return g.ShareSize
 }
 
+// offset returns where data share i of a stripe begins in the segment.
+func (g Geometry) offset(stripe, i int) int { return stripe*g.K*g.ShareSize + i*g.Share(stripe) }
+
 // StripesFor returns the stripes that hold bytes off..off+n-1 of the segment, first to last
 // inclusive, and where they lie in every piece. ErrSize if the range is empty or leaves the segment.
 func (g Geometry) StripesFor(off, n int) (first, last, pieceOff, pieceLen int, err error) {
@@ -143,9 +146,8 @@ func (g Geometry) Holds(i, off, n int) bool {
 		return true
 	}
 	for s := first; s <= last; s++ {
-		share := g.Share(s)
-		from := s*g.K*g.ShareSize + i*share
-		if from < min(off+n, g.SegmentSize) && from+share > off {
+		from := g.offset(s, i)
+		if from < off+n && from+g.Share(s) > off {
 			return true
 		}
 	}

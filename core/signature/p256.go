@@ -30,12 +30,19 @@ func VerifyP256(key, message, sig []byte) error {
 	if x == nil {
 		return fmt.Errorf("%w: %x is not a point of P-256", ErrKey, key)
 	}
+	point := [1 + 64]byte{4} // uncompressed
+	x.FillBytes(point[1:33])
+	y.FillBytes(point[33:])
+	public, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), point[:])
+	if err != nil {
+		return fmt.Errorf("%w: %x: %w", ErrKey, key, err)
+	}
 	r, s := new(big.Int).SetBytes(sig[:32]), new(big.Int).SetBytes(sig[32:])
 	if s.Cmp(p256HalfOrder) > 0 {
 		return fmt.Errorf("%w: s is in the upper half of the order", ErrSignature)
 	}
 	digest := sha256.Sum256(message)
-	if !ecdsa.Verify(&ecdsa.PublicKey{Curve: elliptic.P256(), X: x, Y: y}, digest[:], r, s) {
+	if !ecdsa.Verify(public, digest[:], r, s) {
 		return fmt.Errorf("%w by P-256 key %x", ErrSignature, key)
 	}
 	return nil
