@@ -59,72 +59,51 @@ func find(tx Tx, bucket, key, version string) (*Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	missing := fmt.Errorf("%w: %s/%s version %s", ErrNoVersion, bucket, key, version)
-	switch version {
-	case "":
-		if cur != nil {
-			return cur, nil
-		}
-		o, err := newestHistoric(tx, bucket, key, nil)
-		if err != nil {
-			return nil, err
-		}
-		if o == nil {
-			return nil, fmt.Errorf("%w: %s/%s", ErrNoObject, bucket, key)
-		}
-		o.Latest = true
-		return o, nil
-	case NullVersion:
-		if cur != nil && cur.Null {
-			return cur, nil
-		}
-		o, err := newestHistoric(tx, bucket, key, func(o Object) bool { return o.Null })
-		if err != nil {
-			return nil, err
-		}
-		if o == nil {
-			return nil, missing
-		}
-		return o, markLatest(tx, o, cur)
-	default:
-		id, err := ParseVersionID(version)
-		if err != nil {
-			return nil, fmt.Errorf("%w: %w", missing, err)
-		}
-		if cur != nil && cur.Version == id && !cur.Null {
-			return cur, nil
-		}
-		k := versionKey(bucket, key, id)
-		v, err := tx.Get(k)
-		if err != nil {
-			return nil, err
-		}
-		if v == nil {
-			return nil, missing
-		}
-		o, err := readObject(k, v)
-		if err != nil {
-			return nil, err
-		}
-		if o.Null {
-			return nil, missing
-		}
-		return &o, markLatest(tx, &o, cur)
+	if cur != nil && (version == "" || version == cur.VersionName()) {
+		return cur, nil
 	}
+	newest, err := newestHistoric(tx, bucket, key, nil)
+	if err != nil {
+		return nil, err
+	}
+	if cur == nil && newest == nil {
+		return nil, fmt.Errorf("%w: %s/%s", ErrNoObject, bucket, key)
+	}
+	if version == "" {
+		newest.Latest = true
+		return newest, nil
+	}
+	o, err := historic(tx, bucket, key, version)
+	if err != nil {
+		return nil, err
+	}
+	if o == nil {
+		return nil, fmt.Errorf("%w: %s/%s version %s", ErrNoVersion, bucket, key, version)
+	}
+	// On top of a key's history stands either its current object or a delete marker.
+	o.Latest = cur == nil && o.Version == newest.Version
+	return o, nil
 }
 
-// markLatest sets Latest of a row of tableVersion: true for a delete marker
-// that nothing newer covers.
-func markLatest(tx Tx, o, cur *Object) error {
-	if cur != nil || !o.DeleteMarker {
-		return nil
+// historic returns the row of tableVersion that clients know as version, or nil.
+func historic(tx Tx, bucket, key, version string) (*Object, error) {
+	if version == NullVersion {
+		return newestHistoric(tx, bucket, key, func(o Object) bool { return o.Null })
 	}
-	newest, err := newestHistoric(tx, o.Bucket, o.Key, nil)
+	id, err := ParseVersionID(version)
 	if err != nil {
-		return err
+		return nil, fmt.Errorf("%w: %w", ErrNoVersion, err)
 	}
-	o.Latest = newest != nil && newest.Version == o.Version
-	return nil
+	k := versionKey(bucket, key, id)
+	v, err := tx.Get(k)
+	if err != nil || v == nil {
+		return nil, err
+	}
+	o, err := readObject(k, v)
+	if err != nil || o.Null {
+		return nil, err
+	}
+	return &o, nil
 }
 
 // Object returns a version of a key with its inline bytes, and its bucket: the

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"path"
 	"strings"
+	"time"
 
 	"github.com/versity/versitygw/auth"
 	"github.com/versity/versitygw/backend"
@@ -27,6 +28,7 @@ type Deps struct {
 	Engine   Engine
 	Root     seal.Root
 	Log      *slog.Logger
+	Now      func() time.Time // nil is time.Now
 	// Faults turns engine errors into answers; nil when the engine returns
 	// Fault values by itself.
 	Faults func(error) (Fault, bool)
@@ -41,6 +43,7 @@ type Backend struct {
 	vault   vault
 	uploads uploadIDs
 	log     *slog.Logger
+	now     func() time.Time
 	faults  func(error) (Fault, bool)
 
 	// Reads outlive the request context, which versitygw recycles while a body
@@ -53,8 +56,14 @@ var _ backend.Backend = (*Backend)(nil)
 
 // New returns a backend. Shutdown ends its reads.
 func New(d Deps) *Backend {
+	if d.Now == nil {
+		d.Now = time.Now
+	}
 	life, stop := context.WithCancel(context.Background())
-	return &Backend{db: d.Metabase, engine: d.Engine, vault: newVault(d.Root), log: d.Log, faults: d.Faults, life: life, stop: stop}
+	return &Backend{
+		db: d.Metabase, engine: d.Engine, vault: newVault(d.Root), log: d.Log, now: d.Now, faults: d.Faults,
+		life: life, stop: stop,
+	}
 }
 
 func (b *Backend) String() string { return "Cairn" }

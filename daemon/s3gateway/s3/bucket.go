@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
@@ -114,7 +113,7 @@ func (b *Backend) CreateBucket(ctx context.Context, in *awss3.CreateBucketInput,
 	if in.ObjectLockEnabledForBucket != nil && *in.ObjectLockEnabledForBucket {
 		// Object lock needs versions to protect.
 		bkt.Versioning = metabase.VersioningEnabled
-		now := time.Now()
+		now := b.now()
 		if bkt.ObjectLock, err = json.Marshal(auth.BucketLockConfig{Enabled: true, CreatedAt: &now}); err != nil {
 			return b.answer(err, where{bucket: name})
 		}
@@ -297,16 +296,21 @@ func (b *Backend) DeleteBucketTagging(ctx context.Context, bucket string) error 
 	return b.PutBucketTagging(ctx, bucket, nil)
 }
 
+// lockConfig is a bucket's object lock configuration; zero when it has none.
+func lockConfig(bkt metabase.Bucket) (cfg auth.BucketLockConfig, err error) {
+	if bkt.ObjectLock == nil {
+		return cfg, nil
+	}
+	if err := json.Unmarshal(bkt.ObjectLock, &cfg); err != nil {
+		return cfg, fmt.Errorf("reading the object lock configuration of %s: %w", bkt.Name, err)
+	}
+	return cfg, nil
+}
+
 // lockEnabled says whether object lock is on in a bucket.
 func lockEnabled(bkt metabase.Bucket) (bool, error) {
-	if bkt.ObjectLock == nil {
-		return false, nil
-	}
-	var cfg auth.BucketLockConfig
-	if err := json.Unmarshal(bkt.ObjectLock, &cfg); err != nil {
-		return false, fmt.Errorf("reading the object lock configuration of %s: %w", bkt.Name, err)
-	}
-	return cfg.Enabled, nil
+	cfg, err := lockConfig(bkt)
+	return cfg.Enabled, err
 }
 
 // PutObjectLockConfiguration implements backend.Backend.

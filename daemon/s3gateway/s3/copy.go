@@ -90,7 +90,7 @@ func (b *Backend) CopyObject(ctx context.Context, in s3response.CopyObjectInput)
 	if src.Bucket == bkt.Name && src.Key == key && !src.named && in.MetadataDirective != types.MetadataDirectiveReplace {
 		return out, s3err.GetAPIError(s3err.ErrInvalidCopyDest)
 	}
-	o, err := describeCopy(bkt, key, in, src.Object)
+	o, err := b.describeCopy(bkt, key, in, src.Object)
 	if err != nil {
 		return out, b.answer(err, at)
 	}
@@ -110,7 +110,7 @@ func (b *Backend) CopyObject(ctx context.Context, in s3response.CopyObjectInput)
 
 // describeCopy makes the copy's record without its content: headers, metadata
 // and tags as the directives say, and the request's lock.
-func describeCopy(bkt metabase.Bucket, key string, in s3response.CopyObjectInput, src metabase.Object) (metabase.Object, error) {
+func (b *Backend) describeCopy(bkt metabase.Bucket, key string, in s3response.CopyObjectInput, src metabase.Object) (metabase.Object, error) {
 	o := metabase.Object{Bucket: bkt.Name, Key: key, Headers: src.Headers, Metadata: src.Metadata, Tags: src.Tags}
 	if in.MetadataDirective == types.MetadataDirectiveReplace {
 		o.Metadata = in.Metadata
@@ -127,7 +127,7 @@ func describeCopy(bkt metabase.Bucket, key string, in s3response.CopyObjectInput
 			return o, err
 		}
 	}
-	o.Lock, err = newLock(bkt, in.ObjectLockMode, in.ObjectLockRetainUntilDate, in.ObjectLockLegalHoldStatus)
+	o.Lock, err = b.newLock(bkt, in.ObjectLockMode, in.ObjectLockRetainUntilDate, in.ObjectLockLegalHoldStatus)
 	return o, err
 }
 

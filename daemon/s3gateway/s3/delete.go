@@ -2,6 +2,7 @@ package s3
 
 import (
 	"context"
+	"time"
 
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
@@ -26,6 +27,9 @@ func (b *Backend) DeleteObject(ctx context.Context, in *awss3.DeleteObjectInput)
 		if current == nil {
 			return nil
 		}
+		if version != "" && held(*current, b.now()) {
+			return s3err.GetAPIError(s3err.ErrObjectLocked)
+		}
 		return backend.EvaluateObjectDeletePreconditions(current.ETag, current.CreatedAt, current.Size, backend.ObjectDeletePreconditions{
 			IfMatch: in.IfMatch, IfMatchLastModTime: in.IfMatchLastModifiedTime, IfMatchSize: in.IfMatchSize,
 		})
@@ -37,15 +41,22 @@ func (b *Backend) DeleteObject(ctx context.Context, in *awss3.DeleteObjectInput)
 	out := &awss3.DeleteObjectOutput{}
 	switch {
 	case version != "":
-		out.VersionId = &version
-		if d.DeleteMarker {
-			out.DeleteMarker = ptr(true)
-		}
+		out.VersionId, out.DeleteMarker = &version, &d.DeleteMarker
 	case d.DeleteMarker:
 		out.DeleteMarker = ptr(true)
 		out.VersionId = ptr(metabase.Object{Version: d.Version, Null: d.Null}.VersionName())
 	}
 	return out, nil
+}
+
+// held says whether object lock keeps a version from everybody. Retention in
+// governance mode is not among it: whom that binds is versitygw's to decide.
+func held(o metabase.Object, now time.Time) bool {
+	if o.Lock.LegalHold != nil && *o.Lock.LegalHold {
+		return true
+	}
+	mode, until, _ := lockHeaders(o)
+	return mode == types.ObjectLockModeCompliance && until != nil && now.Before(*until)
 }
 
 // DeleteObjects implements backend.Backend.
@@ -61,7 +72,7 @@ func (b *Backend) DeleteObjects(ctx context.Context, in *awss3.DeleteObjectsInpu
 			continue
 		}
 		d := types.DeletedObject{Key: id.Key, VersionId: id.VersionId, DeleteMarker: out.DeleteMarker}
-		if out.DeleteMarker != nil {
+		if out.DeleteMarker != nil && *out.DeleteMarker {
 			d.DeleteMarkerVersionId = out.VersionId
 		}
 		res.Deleted = append(res.Deleted, d)

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
@@ -37,11 +36,11 @@ func (b *Backend) CreateMultipartUpload(ctx context.Context, in s3response.Creat
 	if err != nil {
 		return res, err
 	}
-	lock, err := newLock(bkt, in.ObjectLockMode, in.ObjectLockRetainUntilDate, in.ObjectLockLegalHoldStatus)
+	lock, err := b.newLock(bkt, in.ObjectLockMode, in.ObjectLockRetainUntilDate, in.ObjectLockLegalHoldStatus)
 	if err != nil {
 		return res, b.answer(err, at)
 	}
-	id, err := b.uploads.next(time.Now(), bkt.Name, key)
+	id, err := b.uploads.next(b.now(), bkt.Name, key)
 	if err != nil {
 		return res, b.answer(err, at)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"time"
@@ -34,7 +35,7 @@ func (b *Backend) PutObject(ctx context.Context, in s3response.PutObjectInput) (
 	if err != nil {
 		return out, err
 	}
-	lock, err := newLock(bkt, in.ObjectLockMode, in.ObjectLockRetainUntilDate, in.ObjectLockLegalHoldStatus)
+	lock, err := b.newLock(bkt, in.ObjectLockMode, in.ObjectLockRetainUntilDate, in.ObjectLockLegalHoldStatus)
 	if err != nil {
 		return out, b.answer(err, at)
 	}
@@ -217,24 +218,40 @@ func (b *Backend) refuseEarly(ctx context.Context, at where, cond metabase.Condi
 	return b.answer(cond(&cur), at)
 }
 
-// newLock is the object lock state that a new version gets from its request.
-func newLock(bkt metabase.Bucket, mode types.ObjectLockMode, until *time.Time, hold types.ObjectLockLegalHoldStatus) (metabase.Lock, error) {
+// newLock is the object lock state of a new version: what its request asks
+// for, otherwise the bucket's default retention counted from now.
+func (b *Backend) newLock(bkt metabase.Bucket, mode types.ObjectLockMode, until *time.Time, hold types.ObjectLockLegalHoldStatus) (metabase.Lock, error) {
 	var lock metabase.Lock
-	if mode == "" && hold != types.ObjectLockLegalHoldStatusOn {
-		return lock, nil
-	}
-	on, err := lockEnabled(bkt)
+	cfg, err := lockConfig(bkt)
 	if err != nil {
 		return lock, err
 	}
-	if !on {
-		return lock, s3err.GetAPIError(s3err.ErrMissingObjectLockConfigurationNoSpaces)
+	if !cfg.Enabled {
+		if mode != "" || hold == types.ObjectLockLegalHoldStatusOn {
+			return lock, s3err.GetAPIError(s3err.ErrMissingObjectLockConfigurationNoSpaces)
+		}
+		return lock, nil
 	}
 	if hold == types.ObjectLockLegalHoldStatusOn {
 		lock.LegalHold = ptr(true)
 	}
-	if mode != "" {
-		lock.Retention, err = json.Marshal(types.ObjectLockRetention{Mode: types.ObjectLockRetentionMode(mode), RetainUntilDate: until})
+	r := types.ObjectLockRetention{Mode: types.ObjectLockRetentionMode(mode), RetainUntilDate: until}
+	if mode == "" {
+		d := cfg.DefaultRetention
+		if d == nil || d.Mode == "" {
+			return lock, nil
+		}
+		end := b.now().UTC()
+		if d.Days != nil {
+			end = end.AddDate(0, 0, int(*d.Days))
+		}
+		if d.Years != nil {
+			end = end.AddDate(int(*d.Years), 0, 0)
+		}
+		r = types.ObjectLockRetention{Mode: d.Mode, RetainUntilDate: &end}
 	}
-	return lock, err
+	if lock.Retention, err = json.Marshal(r); err != nil {
+		return lock, fmt.Errorf("encoding a retention: %w", err)
+	}
+	return lock, nil
 }
