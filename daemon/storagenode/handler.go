@@ -1,0 +1,349 @@
+package storagenode
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cairn-network/cairn/core/piece"
+	"github.com/cairn-network/cairn/core/voucher"
+	"github.com/cairn-network/cairn/daemon/storagenode/store"
+	"github.com/cairn-network/cairn/internal/clock"
+	wire "github.com/cairn-network/cairn/wire/piece"
+)
+
+// Identity is who the provider is.
+type Identity struct {
+	ChainID string
+	Device  uint64
+	Key     ed25519.PrivateKey // device key: TLS and receipts
+}
+
+// maxClockSkew is how far a client's clock may be off.
+const maxClockSkew = 2 * time.Minute
+
+// maxExpiry is how far ahead a piece's own expiry may lie.
+const maxExpiry = 20 * 365 * 24 * time.Hour
+
+// handler admits consumers of leases.
+type handler struct {
+	identity Identity
+	store    *store.Store
+	leases   LeaseAuthority
+	accounts *accounts
+	clock    clock.Clock
+	grace    time.Duration // reads go on for so long after a lease's end
+	traffic  traffic
+}
+
+// traffic counts what clients did since the start.
+type traffic struct {
+	puts, gets, deletes atomic.Uint64
+	bytesPut, bytesGot  atomic.Uint64 // of pieces
+	failures            atomic.Uint64 // requests refused or failed
+}
+
+// Admit implements wire.Handler.
+func (h *handler) Admit(ctx context.Context, hello wire.Hello, peer ed25519.PublicKey, client wire.Client) (wire.Service, wire.Terms, error) {
+	now := h.clock.Now()
+	switch {
+	case hello.ChainID != h.identity.ChainID:
+		return nil, wire.Terms{}, wire.Errorf(wire.ErrWrongChain, "this provider is on %s", h.identity.ChainID)
+	case hello.Device != h.identity.Device:
+		return nil, wire.Terms{}, wire.Errorf(wire.ErrWrongDevice, "this is device %d", h.identity.Device)
+	case hello.Time.Sub(now).Abs() > maxClockSkew:
+		return nil, wire.Terms{}, wire.Errorf(wire.ErrClockSkew, "provider's clock says %s", now.UTC().Format(time.RFC3339))
+	}
+	item, err := h.leases.Item(ctx, hello.Lease)
+	if errors.Is(err, ErrNoLease) {
+		return nil, wire.Terms{}, wire.Errorf(wire.ErrUnauthorized, "no lease %d on this device", hello.Lease)
+	}
+	if err != nil {
+		return nil, wire.Terms{}, err
+	}
+	if !item.SessionKey.Equal(peer) {
+		return nil, wire.Terms{}, wire.Errorf(wire.ErrUnauthorized, "lease %d has another session key", hello.Lease)
+	}
+	if !item.serves(now, h.grace) {
+		return nil, wire.Terms{}, wire.Errorf(wire.ErrLeaseClosed, "lease %d has ended", hello.Lease)
+	}
+	s := &service{handler: h, lease: hello.Lease, client: client, account: h.accounts.open(hello.Lease)}
+	served, _ := s.account.state()
+	terms := wire.Terms{Time: now, MaxPiece: piece.MaxSize, Credit: h.accounts.credit, Served: served}
+	if v, ok := h.accounts.ledger.get(hello.Lease); ok {
+		terms.LastVoucher = &v
+	}
+	return s, terms, nil
+}
+
+// service serves one authenticated connection of one lease.
+type service struct {
+	*handler
+	lease   uint64
+	client  wire.Client
+	account *account
+}
+
+// Close implements wire.Service.
+func (s *service) Close() { s.accounts.close(s.account) }
+
+// item asks what the lease may do now.
+func (s *service) item(ctx context.Context) (Item, error) {
+	item, err := s.leases.Item(ctx, s.lease)
+	if errors.Is(err, ErrNoLease) {
+		return item, wire.Errorf(wire.ErrLeaseClosed, "lease %d is gone", s.lease)
+	}
+	return item, err
+}
+
+func (s *service) readable(ctx context.Context) (Item, error) {
+	item, err := s.item(ctx)
+	if err == nil && !item.serves(s.clock.Now(), s.grace) {
+		err = wire.Errorf(wire.ErrLeaseClosed, "lease %d has ended", s.lease)
+	}
+	return item, err
+}
+
+// code turns a store's error into one for the wire.
+func code(err error) error {
+	corrupt := (*store.CorruptError)(nil)
+	for _, m := range []struct {
+		from error
+		to   wire.Code
+	}{
+		{store.ErrNotFound, wire.ErrNotFound}, {store.ErrExists, wire.ErrExists}, {store.ErrNoSpace, wire.ErrNoSpace},
+		{store.ErrQuota, wire.ErrQuota}, {store.ErrTooLarge, wire.ErrTooLarge}, {store.ErrClosed, wire.ErrShutdown},
+	} {
+		if errors.Is(err, m.from) {
+			return &wire.Error{Code: m.to}
+		}
+	}
+	if errors.As(err, &corrupt) {
+		return &wire.Error{Code: wire.ErrCorrupt}
+	}
+	return err
+}
+
+var hashers = sync.Pool{New: func() any { return piece.NewHasher() }}
+
+// Put implements wire.Service.
+func (s *service) Put(ctx context.Context, h wire.PutHeader, body *wire.Body) (receipt piece.SignedReceipt, err error) {
+	defer func() { s.count(err) }()
+	item, err := s.item(ctx)
+	if err != nil {
+		return receipt, err
+	}
+	now := s.clock.Now()
+	switch {
+	case !item.takes(now):
+		return receipt, wire.Errorf(wire.ErrLeaseClosed, "lease %d takes no more pieces", s.lease)
+	case h.Size > piece.MaxSize:
+		return receipt, wire.Errorf(wire.ErrTooLarge, "%d bytes, at most %d", h.Size, piece.MaxSize)
+	case h.Expiry < 0 || h.Expiry > now.Add(maxExpiry).Unix():
+		return receipt, wire.Errorf(wire.ErrBadRequest, "expiry %d", h.Expiry)
+	case h.Expiry != 0 && h.Expiry <= now.Unix():
+		return receipt, wire.Errorf(wire.ErrClockSkew, "expiry %d has passed, it is %d", h.Expiry, now.Unix())
+	}
+	key := store.Key{Lease: s.lease, ID: h.ID}
+	w, err := s.store.Create(key, store.CreateOptions{
+		Size: h.Size, Expiry: h.Expiry, Until: item.ExpiresAt.Unix(), Limit: item.Units,
+	})
+	if errors.Is(err, store.ErrExists) {
+		return s.putAgain(ctx, key, h, body, item)
+	}
+	if err != nil {
+		return receipt, code(err)
+	}
+	defer w.Abort()
+	root, err := drain(ctx, body, int(h.Size), w)
+	if err != nil {
+		return receipt, code(err)
+	}
+	info, err := w.Commit(root)
+	if err != nil {
+		return receipt, code(err)
+	}
+	s.traffic.puts.Add(1)
+	s.traffic.bytesPut.Add(uint64(h.Size))
+	return s.receipt(info, item), nil
+}
+
+// drain reads a body to its end, into w unless that is nil, and computes its root.
+func drain(ctx context.Context, body *wire.Body, size int, w io.Writer) (piece.Root, error) {
+	hasher := hashers.Get().(*piece.Hasher)
+	defer hashers.Put(hasher)
+	hasher.Reset()
+	for {
+		b, err := body.Next(ctx)
+		if errors.Is(err, io.EOF) {
+			return hasher.Root(), nil
+		}
+		if err != nil {
+			return piece.Root{}, err
+		}
+		if w != nil {
+			if _, err := w.Write(b); err != nil {
+				return piece.Root{}, err
+			}
+		}
+		if len(b) == size {
+			return piece.RootOf(b), nil
+		}
+		hasher.Write(b)
+	}
+}
+
+// putAgain answers a put of a piece that is there already: a client whose answer was lost gets its
+// receipt, provided it sends the same bytes.
+func (s *service) putAgain(ctx context.Context, key store.Key, h wire.PutHeader, body *wire.Body, item Item) (piece.SignedReceipt, error) {
+	info, err := s.store.Stat(key)
+	if errors.Is(err, store.ErrNotFound) {
+		return piece.SignedReceipt{}, wire.Errorf(wire.ErrBusy, "the piece is being written")
+	}
+	if err != nil {
+		return piece.SignedReceipt{}, code(err)
+	}
+	if info.Size != h.Size || info.Expiry != h.Expiry {
+		return piece.SignedReceipt{}, wire.ErrExists
+	}
+	root, err := drain(ctx, body, int(h.Size), nil)
+	if err != nil {
+		return piece.SignedReceipt{}, err
+	}
+	if root != info.Root {
+		return piece.SignedReceipt{}, wire.ErrExists
+	}
+	return s.receipt(info, item), nil
+}
+
+// receipt signs for a piece that is on stable storage.
+func (s *service) receipt(info store.Info, item Item) piece.SignedReceipt {
+	expiry := info.Expiry
+	if expiry == 0 {
+		expiry = item.ExpiresAt.Unix()
+	}
+	return piece.SignReceipt(s.identity.Key, piece.Receipt{
+		ChainID: s.identity.ChainID, Lease: s.lease, Device: s.identity.Device,
+		ID: info.Key.ID, Root: info.Root, Size: info.Size, Expiry: expiry, IssuedAt: s.clock.Now().Unix(),
+	})
+}
+
+func (s *service) count(err error) {
+	if err != nil {
+		s.traffic.failures.Add(1)
+	}
+}
+
+func describe(i store.Info) wire.Info { return wire.Info{Root: i.Root, Size: i.Size, Expiry: i.Expiry} }
+
+// Get implements wire.Service.
+func (s *service) Get(ctx context.Context, id piece.ID, off, n uint32, out *wire.Download) (err error) {
+	defer func() { s.count(err) }()
+	item, err := s.readable(ctx)
+	if err != nil {
+		return err
+	}
+	r, err := s.store.Open(store.Key{Lease: s.lease, ID: id})
+	if err != nil {
+		return code(err)
+	}
+	defer r.Close()
+	info := r.Info()
+	if uint64(off)+uint64(n) > uint64(info.Size) {
+		return wire.Errorf(wire.ErrRange, "bytes %d to %d of %d", off, uint64(off)+uint64(n), info.Size)
+	}
+	if err := out.Begin(ctx, describe(info)); err != nil {
+		return err
+	}
+	free := item.Metered.Amount.IsZero()
+	err = r.Read(int64(off), int64(n), func(b []byte) error {
+		if !free {
+			if err := s.account.charge(ctx, s.client, uint64(len(b))); err != nil {
+				return err
+			}
+		}
+		return out.Write(ctx, b)
+	})
+	if err != nil {
+		return code(err)
+	}
+	s.traffic.gets.Add(1)
+	s.traffic.bytesGot.Add(uint64(n))
+	return nil
+}
+
+// Delete implements wire.Service. A lease that has ended may still be cleared.
+func (s *service) Delete(ctx context.Context, ids []piece.ID) (err error) {
+	defer func() { s.count(err) }()
+	if _, err := s.readable(ctx); err != nil {
+		return err
+	}
+	n, err := s.store.Delete(s.lease, ids)
+	s.traffic.deletes.Add(uint64(n))
+	return code(err)
+}
+
+// Stat implements wire.Service.
+func (s *service) Stat(ctx context.Context, id piece.ID) (info wire.Info, err error) {
+	defer func() { s.count(err) }()
+	if _, err := s.readable(ctx); err != nil {
+		return info, err
+	}
+	i, err := s.store.Stat(store.Key{Lease: s.lease, ID: id})
+	if err != nil {
+		return info, code(err)
+	}
+	return describe(i), nil
+}
+
+// List implements wire.Service.
+func (s *service) List(ctx context.Context, dst []wire.Listed, after piece.ID, limit int) (pieces []wire.Listed, more bool, err error) {
+	defer func() { s.count(err) }()
+	if _, err := s.readable(ctx); err != nil {
+		return nil, false, err
+	}
+	infos, more, err := s.store.List(ctx, make([]store.Info, 0, limit), s.lease, after, limit)
+	if err != nil {
+		return nil, false, code(err)
+	}
+	for _, i := range infos {
+		dst = append(dst, wire.Listed{ID: i.Key.ID, Info: describe(i)})
+	}
+	return dst, more, nil
+}
+
+// Challenge implements wire.Service. It reads and hashes the whole piece.
+func (s *service) Challenge(ctx context.Context, id piece.ID, chunk uint32) (data []byte, proof piece.Proof, err error) {
+	defer func() { s.count(err) }()
+	if _, err := s.readable(ctx); err != nil {
+		return nil, proof, err
+	}
+	b, info, err := s.store.Get(store.Key{Lease: s.lease, ID: id})
+	if err != nil {
+		return nil, proof, code(err)
+	}
+	if uint64(chunk) >= piece.Chunks(uint64(info.Size)) || chunk > math.MaxInt32 {
+		return nil, proof, wire.Errorf(wire.ErrRange, "chunk %d of %d", chunk, piece.Chunks(uint64(info.Size)))
+	}
+	if proof, err = piece.Prove(b, int(chunk)); err != nil {
+		return nil, proof, fmt.Errorf("proving chunk %d of piece %s: %w", chunk, id, err)
+	}
+	first := int(chunk) * piece.ChunkSize
+	return b[first:min(first+piece.ChunkSize, len(b))], proof, nil
+}
+
+// Voucher implements wire.Service.
+func (s *service) Voucher(ctx context.Context, v voucher.Signed) (err error) {
+	defer func() { s.count(err) }()
+	item, err := s.readable(ctx)
+	if err != nil {
+		return err
+	}
+	return s.accounts.pay(s.account, s.identity.ChainID, &item, v)
+}
