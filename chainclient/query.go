@@ -154,6 +154,15 @@ func (c *Client) DeviceItems(ctx context.Context, device uint64) ([]marketv1.Lea
 	return items, nil
 }
 
+// Reputation is what the chain has seen of a device in the market.
+func (c *Client) Reputation(ctx context.Context, device uint64) (marketv1.Reputation, error) {
+	r, err := marketv1.NewQueryClient(c.conn).Reputation(ctx, &marketv1.QueryReputationRequest{Device: device})
+	if err != nil {
+		return marketv1.Reputation{}, fmt.Errorf("asking for the reputation of device %d: %w", device, queryError(err))
+	}
+	return r.Reputation, nil
+}
+
 // Snapshot is a renter's anchor; ErrNotFound when there is none.
 func (c *Client) Snapshot(ctx context.Context, renter string) (storagev1.Snapshot, error) {
 	r, err := storagev1.NewQueryClient(c.conn).Snapshot(ctx, &storagev1.QuerySnapshotRequest{Renter: renter})
