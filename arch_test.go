@@ -67,9 +67,9 @@ var forbidden = []struct {
 		modulePath + "/app", modulePath + "/x",
 	}, "cairn never links the consensus engine, the EVM or the state machine"},
 	{"cmd/cairnd", []string{
-		"github.com/cosmos/ibc-go/v11/testing", "github.com/cosmos/evm/testutil",
+		"github.com/cosmos/ibc-go/v11/testing", "github.com/cosmos/evm/testutil/integration",
 		"github.com/dop251/goja", "github.com/cosmos/cosmos-sdk/enterprise",
-		"github.com/cosmos/cosmos-sdk/x/params", "github.com/cosmos/cosmos-sdk/x/protocolpool",
+		"github.com/cosmos/cosmos-sdk/x/params/keeper", "github.com/cosmos/cosmos-sdk/x/protocolpool/keeper",
 	}, "test networks, JavaScript tracers, evaluation-licensed and retired modules stay out of the node"},
 	{"core/...", []string{"github.com/cosmos/cosmos-sdk", "cosmossdk.io"}, "core knows no Cosmos"},
 }

@@ -2,6 +2,7 @@ package erasure
 
 import (
 	"fmt"
+	//consensus:ok buffers are pooled; no result depends on which one a call gets
 	"sync"
 	"sync/atomic"
 
