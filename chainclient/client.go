@@ -10,11 +10,9 @@ import (
 
 	tendermintv1beta1 "cosmossdk.io/api/cosmos/base/tendermint/v1beta1"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
-	"google.golang.org/grpc/status"
 
 	"github.com/cairn-network/cairn/chainclient/wallet"
 	"github.com/cairn-network/cairn/internal/clock"
@@ -116,7 +114,7 @@ func (c *Client) persist(ctx context.Context, method string, req, reply any, con
 	start, pause := c.clock.Now(), firstPause
 	for {
 		err := invoke(ctx, method, req, reply, conn, options...)
-		if status.Code(err) != codes.Unavailable || method == handOverMethod {
+		if !unreachable(err) || method == handOverMethod {
 			return err
 		}
 		if c.config.Patience > 0 && c.clock.Now().Add(pause).Sub(start) > c.config.Patience {

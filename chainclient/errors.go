@@ -29,6 +29,7 @@ var (
 	ErrInvalidRequest    = Code{"sdk", 18}
 	ErrMempoolFull       = Code{"sdk", 20}
 	errInMempool         = Code{"sdk", 19}
+	errNotReady          = Code{"sdk", 26} // a node before its first block; no query of ours names a height
 	errTimeoutHeight     = Code{"sdk", 30}
 	errWrongSequence     = Code{"sdk", 32}
 )
@@ -116,6 +117,16 @@ var notFound = map[Code]bool{
 	ErrNoDevice: true, ErrNoOffer: true, ErrNoLease: true, ErrNoItem: true, ErrNoOrder: true, ErrNoSnapshot: true,
 }
 
+// unreachable says that a node is away, or has started and not yet made or fetched a block.
+func unreachable(err error) bool {
+	s, ok := status.FromError(err)
+	if !ok {
+		return false
+	}
+	code, _, _ := parseStatus(s.Message())
+	return s.Code() == codes.Unavailable || code == errNotReady
+}
+
 // queryError turns a gRPC failure into one of this package's errors; nil stays nil. The SDK
 // sends codespace and code of a query's error as the head of the status message, in the form
 // that parseStatus reads (cosmossdk.io/errors, Error.GRPCStatus).
@@ -127,6 +138,9 @@ func queryError(err error) error {
 	if !ok {
 		return err
 	}
+	if unreachable(err) {
+		return fmt.Errorf("%w: %s", ErrUnreachable, s.Message())
+	}
 	if code, log, ok := parseStatus(s.Message()); ok {
 		e := &Error{Code: code, Log: log}
 		if s.Code() == codes.NotFound && !e.Is(ErrNotFound) {
@@ -134,14 +148,10 @@ func queryError(err error) error {
 		}
 		return e
 	}
-	switch s.Code() {
-	case codes.NotFound:
+	if s.Code() == codes.NotFound {
 		return fmt.Errorf("%w: %s", ErrNotFound, s.Message())
-	case codes.Unavailable:
-		return fmt.Errorf("%w: %s", ErrUnreachable, s.Message())
-	default:
-		return err
 	}
+	return err
 }
 
 // parseStatus reads "codespace SPACE code NUMBER: text".

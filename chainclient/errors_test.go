@@ -23,6 +23,7 @@ func TestCodesAreTheModules(t *testing.T) {
 		ErrInvalidRequest:    sdkerrors.ErrInvalidRequest,
 		ErrMempoolFull:       sdkerrors.ErrMempoolIsFull,
 		errInMempool:         sdkerrors.ErrTxInMempoolCache,
+		errNotReady:          sdkerrors.ErrInvalidHeight,
 		errTimeoutHeight:     sdkerrors.ErrTxTimeoutHeight,
 		errWrongSequence:     sdkerrors.ErrWrongSequence,
 		{"sdk", 38}:          sdkerrors.ErrNotFound,
