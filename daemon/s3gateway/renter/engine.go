@@ -120,8 +120,8 @@ func (e *Engine) acquire(ctx context.Context, n int64) (release func(), err erro
 	return func() { e.memory.Release(n) }, nil
 }
 
-// pieceID derives the id of a piece.
-func (e *Engine) pieceID(bucket string, id metabase.SegmentID, index uint8) piece.ID {
+// PieceID derives the id of a piece.
+func (e *Engine) PieceID(bucket string, id metabase.SegmentID, index uint8) piece.ID {
 	return piece.DeriveID(e.PieceSecret(bucket), id, index)
 }
 

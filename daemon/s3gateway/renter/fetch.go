@@ -306,7 +306,7 @@ func (e *Engine) lies(ctx context.Context, seg metabase.Segment, g erasure.Geome
 	defer e.slabs.put(whole)
 	b := (*whole)[:g.PieceSize]
 	err := e.Links.Do(ctx, device, seg.Lease, func(conn *wire.Conn) error {
-		_, err := conn.GetBytes(ctx, e.pieceID(seg.Bucket, seg.ID, uint8(index)), 0, b)
+		_, err := conn.GetBytes(ctx, e.PieceID(seg.Bucket, seg.ID, uint8(index)), 0, b)
 		return err
 	})
 	if err != nil {
@@ -520,7 +520,7 @@ func (e *Engine) get(ctx context.Context, q gatherRequest, p metabase.Piece, dst
 	var took time.Duration
 	err := e.Links.Do(ctx, p.Device, q.segment.Lease, func(conn *wire.Conn) error {
 		began := e.Clock.Now()
-		_, err := conn.GetBytes(ctx, e.pieceID(q.segment.Bucket, q.segment.ID, p.Index), int64(q.off), dst)
+		_, err := conn.GetBytes(ctx, e.PieceID(q.segment.Bucket, q.segment.ID, p.Index), int64(q.off), dst)
 		took = e.Clock.Now().Sub(began)
 		return err
 	})
@@ -579,12 +579,4 @@ func (e *Engine) order(q gatherRequest) []metabase.Piece {
 		order[i] = r.piece
 	}
 	return order
-}
-
-// wholePieces gathers K verified pieces for repair.
-func (e *Engine) wholePieces(ctx context.Context, seg *metabase.Segment, class erasure.Class, size int) (*gathered, error) {
-	return e.gather(ctx, gatherRequest{
-		segment: seg, class: class, n: size, verify: true, excluded: map[int]bool{},
-		holds: func(i int) bool { return true },
-	})
 }

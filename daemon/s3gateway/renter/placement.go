@@ -215,7 +215,7 @@ func (p Policy) cluster(candidates []Candidate) []int {
 // INV-PLACE-1: no two pieces that it has handed out and not taken back share an owner or a network.
 // INV-PLACE-2: no declared region holds more pieces than a segment at its repair threshold can lose
 // at once (Class.MaxPerGroup), unless the pool has too few regions to place Optimal pieces at all;
-// the cap then rises just as far as needed, and Relaxed says so.
+// the cap then rises just as far as needed, and Regions says so.
 //
 // A Placement is not safe for concurrent use.
 type Placement struct {
@@ -330,9 +330,14 @@ func (p *Placement) reaches(needed, regionCap int) bool {
 	return false
 }
 
-// Relaxed reports whether a region may hold more pieces than the class can lose at once, because
+// Regions reports whether a region may hold more pieces than the class can lose at once, because
 // the pool has too few regions.
-func (p *Placement) Relaxed() bool { return p.relaxed }
+func (p *Placement) Regions() Regions {
+	if p.relaxed {
+		return RegionsTooFew
+	}
+	return RegionsBind
+}
 
 // Next hands out the best node that keeps the caps; false when there is none.
 func (p *Placement) Next() (Node, bool) {

@@ -76,7 +76,7 @@ func TestPlacementKeepsCaps(t *testing.T) {
 				regions[h.Region]++
 				require.Equal(t, 1, owners[h.Owner], "owner %s", h.Owner)
 				require.Equal(t, 1, networks[h.Network()], "network %s", h.Network())
-				if h.Region != "" && !p.Relaxed() {
+				if h.Region != "" && p.Regions() == RegionsBind {
 					require.LessOrEqual(t, regions[h.Region], class.MaxPerGroup(), "region %s", h.Region)
 				}
 			}
@@ -108,7 +108,7 @@ func TestPlacementRelaxesRegionsOnlyAsFarAsNeeded(t *testing.T) {
 		}})
 	}
 	p := NewPlacement(dev, Policy{}, pool, nil, rand.New(rand.NewPCG(1, 2)))
-	require.True(t, p.Relaxed(), "three regions of two hold six pieces, not eight")
+	require.Equal(t, RegionsTooFew, p.Regions(), "three regions of two hold six pieces, not eight")
 	regions := make(map[string]int)
 	n := 0
 	for {

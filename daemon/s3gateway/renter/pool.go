@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/cairn-network/cairn/core/erasure"
 	"github.com/cairn-network/cairn/core/risk"
 	"github.com/cairn-network/cairn/daemon/s3gateway/metabase"
 	"github.com/cairn-network/cairn/internal/clock"
@@ -193,9 +196,23 @@ func (p *Pool) list() *candidateList {
 	return c
 }
 
-// RiskPieces tells core/risk how the nodes of pieces stand. With regions relaxed a region is no
-// group: a pool that has too few of them would see every segment as clumped.
-func (p *Pool) RiskPieces(pieces []metabase.Piece, regionsRelaxed bool) []risk.Piece {
+// Regions says whether regions bound where pieces of a class may lie (INV-PLACE-2).
+type Regions uint8
+
+// Regions bind, or there are too few of them to.
+const (
+	RegionsBind Regions = iota
+	RegionsTooFew
+)
+
+// Regions judges the pool as it is for a class.
+func (p *Pool) Regions(class erasure.Class) Regions {
+	return NewPlacement(class, p.config.Policy, p.Candidates(), nil, rand.New(rand.NewPCG(1, 1))).Regions()
+}
+
+// riskPieces tells core/risk how the nodes of pieces stand. Where regions do not bind a region is no
+// group: every segment would look clumped.
+func (p *Pool) riskPieces(pieces []metabase.Piece, regions Regions) []risk.Piece {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	list := make([]risk.Piece, len(pieces))
@@ -206,7 +223,7 @@ func (p *Pool) RiskPieces(pieces []metabase.Piece, regionsRelaxed bool) []risk.P
 		}
 		list[i].State = riskState(m)
 		group := m.node.Region
-		if group == "" || regionsRelaxed {
+		if group == "" || regions == RegionsTooFew {
 			group = "owner " + m.node.Owner
 		}
 		h := fnv.New64a()
@@ -215,6 +232,25 @@ func (p *Pool) RiskPieces(pieces []metabase.Piece, regionsRelaxed bool) []risk.P
 	}
 	return list
 }
+
+// Risk scores a segment's pieces for metabase.Segment.Risk, where smaller is more urgent: up to
+// RepairNow it is at its class's repair threshold or below; from there it rises to RiskNone, where
+// Optimal healthy pieces are. Between the two it is a share of the way, so that classes compare.
+func (p *Pool) Risk(class erasure.Class, pieces []metabase.Piece, regions Regions) uint64 {
+	const piece = 1000
+	score := risk.Of(class, p.riskPieces(pieces, regions))
+	above := int64(score) - int64(class.Repair-class.K)*piece
+	if above > 0 {
+		above = max(1, above/int64(max(1, class.Optimal-class.Repair)))
+	}
+	return RepairNow + uint64(above)
+}
+
+// Marks on the scale of risk.
+const (
+	RepairNow uint64 = 1 << 63
+	RiskNone         = RepairNow + 1000
+)
 
 func riskState(m *member) risk.State {
 	switch {
@@ -398,6 +434,33 @@ func (p *Pool) DeviceBytes() map[uint64]uint64 {
 		used[device] = m.bytes
 	}
 	return used
+}
+
+// SetBytes replaces what is booked on a device by what was counted.
+func (p *Pool) SetBytes(device, bytes, pieces uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if m := p.nodes[device]; m != nil {
+		m.bytes, m.pieces = bytes, pieces
+		p.stale()
+	}
+}
+
+// Devices lists all devices known, ascending.
+func (p *Pool) Devices() []uint64 {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return slices.Sorted(maps.Keys(p.nodes))
+}
+
+// PieceStanding says how a piece's device stands for repair.
+func (p *Pool) PieceStanding(device uint64) risk.State {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if m := p.nodes[device]; m != nil {
+		return riskState(m)
+	}
+	return risk.Lost
 }
 
 // NodeStatus is one line of the status page.

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/cairn-network/cairn/core/erasure"
-	"github.com/cairn-network/cairn/core/risk"
 	"github.com/cairn-network/cairn/core/seal"
 	"github.com/cairn-network/cairn/core/segment"
 	"github.com/cairn-network/cairn/daemon/s3gateway/metabase"
@@ -241,13 +240,15 @@ func (e *Engine) place(ctx context.Context, req StoreRequest, c *coded, free fun
 		return seg, NewPlacement(c.class, e.Pool.config.Policy, e.Pool.Candidates(), nil, rng()).Shortage(0)
 	}
 	seg.Lease = lease.ID
-	u := &upload{
-		engine: e, segment: &seg, coded: c,
-		placement: NewPlacement(c.class, e.Pool.config.Policy, e.Pool.Candidates(), nil, rng()),
-		results:   make(chan putResult, c.class.Total+len(e.Pool.Candidates())),
-		need:      req.Durability.need(c.class), want: c.class.Optimal,
+	queue := make([]int, c.class.Total)
+	for i := range queue {
+		queue[i] = i
 	}
+	u := e.newUpload(&seg, c.class, nil)
+	u.queue, u.want, u.need = queue, c.class.Optimal, req.Durability.need(c.class)
+	u.data, u.size = c.piece, c.geometry.PieceSize
 	err := u.run(ctx)
+	seg.Pieces = u.stored
 	if err != nil {
 		for _, p := range u.running {
 			seg.Pieces = append(seg.Pieces, metabase.Piece{Index: uint8(p.index), Device: p.node.Device})
@@ -257,27 +258,36 @@ func (e *Engine) place(ctx context.Context, req StoreRequest, c *coded, free fun
 		u.puts.Wait()
 		free()
 	})
-	seg.Risk = RiskKey(risk.Of(c.class, e.Pool.RiskPieces(seg.Pieces, u.placement.Relaxed())))
+	seg.Risk = e.Pool.Risk(c.class, seg.Pieces, u.placement.Regions())
 	return seg, err
 }
 
-// RiskKey turns a score into metabase.Segment's unsigned order: smaller is more urgent.
-func RiskKey(s risk.Score) uint64 { return uint64(s) ^ 1<<63 }
+func (e *Engine) newUpload(seg *metabase.Segment, class erasure.Class, kept []Node) *upload {
+	candidates := e.Pool.Candidates()
+	return &upload{
+		engine: e, segment: seg, class: class,
+		placement: NewPlacement(class, e.Pool.config.Policy, candidates, kept, rng()),
+		results:   make(chan putResult, class.Total+len(candidates)),
+	}
+}
 
-// upload is the spreading of one segment.
+// upload is the spreading of pieces of one segment.
 type upload struct {
 	engine    *Engine
-	segment   *metabase.Segment
-	coded     *coded
+	segment   *metabase.Segment // whose pieces; not changed
+	class     erasure.Class
 	placement *Placement
-	need      int // receipts without which it fails
-	want      int // receipts at which it is done
+	need      int                      // receipts without which it fails
+	want      int                      // receipts at which it is done
+	data      func(index int) [][]byte // a piece's bytes
+	size      int                      // of a piece
 
 	puts    sync.WaitGroup
 	results chan putResult
 	running []*put
-	next    int             // index of the next piece that nobody was given
-	took    []time.Duration // of the puts that went well, ascending
+	queue   []int            // pieces that nobody was given, those beyond want are spare
+	stored  []metabase.Piece // that receipts came for
+	took    []time.Duration  // of the puts that went well, ascending
 }
 
 // put is one piece on its way to one node.
@@ -305,15 +315,14 @@ func (u *upload) run(ctx context.Context) error {
 		}
 	}()
 	for range u.want {
-		if !u.start(ctx, u.next) {
+		if !u.startNext(ctx) {
 			break
 		}
-		u.next++
 	}
 	timer := e.Clock.NewTimer(time.Hour)
 	defer timer.Stop()
 	hedged := false
-	for len(u.segment.Pieces) < u.want {
+	for len(u.stored) < u.want {
 		if len(u.running) == 0 {
 			return u.settle()
 		}
@@ -329,7 +338,7 @@ func (u *upload) run(ctx context.Context) error {
 			u.running = slices.Delete(u.running, at, at+1)
 			r.put.cancel()
 			if r.err == nil {
-				u.segment.Pieces = append(u.segment.Pieces, metabase.Piece{Index: uint8(r.put.index), Device: r.put.node.Device})
+				u.stored = append(u.stored, metabase.Piece{Index: uint8(r.put.index), Device: r.put.node.Device})
 				at, _ := slices.BinarySearch(u.took, r.took)
 				u.took = slices.Insert(u.took, at, r.took)
 				continue
@@ -345,9 +354,8 @@ func (u *upload) run(ctx context.Context) error {
 		case <-timer.C():
 			if !hedged {
 				hedged = true
-				for range u.want - len(u.segment.Pieces) {
-					if u.next < u.coded.class.Total && u.start(ctx, u.next) {
-						u.next++
+				for range u.want - len(u.stored) {
+					if u.startNext(ctx) {
 						e.Metrics.hedgedPut()
 					}
 				}
@@ -363,12 +371,12 @@ func (u *upload) run(ctx context.Context) error {
 
 // settle decides when nothing is under way any more and the pieces wanted are not all there.
 func (u *upload) settle() error {
-	if len(u.segment.Pieces) >= u.need {
+	if len(u.stored) >= u.need {
 		u.engine.Metrics.degraded()
-		u.engine.Log.Warn("segment stored with fewer pieces than optimal", "segment", u.segment.ID, "pieces", len(u.segment.Pieces), "optimal", u.want)
+		u.engine.Log.Warn("segment stored with fewer pieces than optimal", "segment", u.segment.ID, "pieces", len(u.stored), "wanted", u.want)
 		return nil
 	}
-	return fmt.Errorf("storing a segment of %d bytes: %w", u.coded.plain, u.placement.Shortage(len(u.segment.Pieces)))
+	return fmt.Errorf("storing a segment of %d bytes: %w", u.segment.PlainSize, u.placement.Shortage(len(u.stored)))
 }
 
 // patience is how long to wait for the next result before doing something about slow nodes; false
@@ -414,6 +422,15 @@ func (u *upload) abandonStalled(ctx context.Context) {
 	}
 }
 
+// startNext starts the next piece of the queue; false when there is none, or no node for it.
+func (u *upload) startNext(ctx context.Context) bool {
+	if len(u.queue) == 0 || !u.start(ctx, u.queue[0]) {
+		return false
+	}
+	u.queue = u.queue[1:]
+	return true
+}
+
 // start sends a piece to the next best node; false when there is none.
 func (u *upload) start(ctx context.Context, index int) bool {
 	node, ok := u.placement.Next()
@@ -433,12 +450,12 @@ func (u *upload) start(ctx context.Context, index int) bool {
 // put stores one piece and returns when a verified receipt is here.
 func (u *upload) put(ctx context.Context, p *put) error {
 	e := u.engine
-	id := e.pieceID(u.segment.Bucket, u.segment.ID, uint8(p.index))
-	size := int64(u.coded.geometry.PieceSize)
+	id := e.PieceID(u.segment.Bucket, u.segment.ID, uint8(p.index))
+	size := int64(u.size)
 	var took time.Duration
 	err := e.Links.Do(ctx, p.node.Device, u.segment.Lease, func(conn *wire.Conn) error {
 		began := e.Clock.Now()
-		_, err := conn.PutBytes(ctx, id, u.segment.Expiry, &u.coded.roots[p.index], u.coded.piece(p.index)...)
+		_, err := conn.PutBytes(ctx, id, u.segment.Expiry, &u.segment.PieceRoots[p.index], u.data(p.index)...)
 		took = e.Clock.Now().Sub(began)
 		return err
 	})
