@@ -15,7 +15,13 @@ const LOOKS = {
   light: { viewport: { width: 1280, height: 860 }, colorScheme: "light" },
   dark: { viewport: { width: 1280, height: 860 }, colorScheme: "dark" },
   tablet: { viewport: { width: 820, height: 1100 }, colorScheme: "light" },
-  phone: { viewport: { width: 390, height: 844 }, colorScheme: "light", isMobile: true, hasTouch: true, deviceScaleFactor: 2 },
+  phone: {
+    viewport: { width: 390, height: 844 },
+    colorScheme: "light",
+    isMobile: true,
+    hasTouch: true,
+    deviceScaleFactor: 2,
+  },
 };
 
 const browser = await chromium.launch({
@@ -81,7 +87,11 @@ async function fits(page) {
   const over = await page.evaluate(() => {
     const width = document.documentElement.clientWidth;
     return [...document.querySelectorAll("main *")]
-      .filter((e) => !e.closest(".scroll, pre, .stones, .visually-hidden, thead") && e.getBoundingClientRect().right > width + 1)
+      .filter(
+        (e) =>
+          !e.closest(".scroll, pre, .stones, .visually-hidden, thead") &&
+          e.getBoundingClientRect().right > width + 1,
+      )
       .map((e) => `${e.tagName}.${e.className}`)
       .slice(0, 3);
   });
@@ -99,10 +109,12 @@ async function accessible(page) {
       if (!name.trim()) found.push(`no name: ${e.outerHTML.slice(0, 120)}`);
     }
     for (const e of document.querySelectorAll("svg:not([aria-hidden]), [role=img]")) {
-      if (!e.closest("svg[aria-label]") && !e.getAttribute("aria-label")) found.push(`image without name: ${e.outerHTML.slice(0, 80)}`);
+      if (!e.closest("svg[aria-label]") && !e.getAttribute("aria-label"))
+        found.push(`image without name: ${e.outerHTML.slice(0, 80)}`);
     }
     if (document.querySelectorAll("h1").length !== 1) found.push("not exactly one h1");
-    if (document.querySelectorAll("main").length !== 1 || document.querySelectorAll("nav").length < 1) found.push("landmarks missing");
+    if (document.querySelectorAll("main").length !== 1 || document.querySelectorAll("nav").length < 1)
+      found.push("landmarks missing");
     const ids = [...document.querySelectorAll("[id]")].map((e) => e.id);
     if (new Set(ids).size !== ids.length) found.push("an id is used twice");
     return found;
@@ -115,7 +127,9 @@ async function legible(page) {
   const bad = await page.evaluate(() => {
     const channels = (color) => color.match(/[\d.]+/g).map(Number);
     const light = ([r, g, b]) => {
-      const [x, y, z] = [r, g, b].map((c) => ((c /= 255) <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
+      const [x, y, z] = [r, g, b].map((c) =>
+        (c /= 255) <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4,
+      );
       return 0.2126 * x + 0.7152 * y + 0.0722 * z;
     };
     const behind = (e) => {
@@ -129,12 +143,20 @@ async function legible(page) {
     const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
     for (let node = walker.nextNode(); node; node = walker.nextNode()) {
       const e = node.parentElement;
-      if (!node.data.trim() || !e.checkVisibility({ opacityProperty: true }) || e.closest(".visually-hidden, svg, noscript, :disabled, option")) continue;
+      if (
+        !node.data.trim() ||
+        !e.checkVisibility({ opacityProperty: true }) ||
+        e.closest(".visually-hidden, svg, noscript, :disabled, option")
+      )
+        continue;
       const style = getComputedStyle(e);
       const [a, b] = [light(channels(style.color)), light(behind(e))].sort((x, y) => y - x);
       const ratio = (a + 0.05) / (b + 0.05);
-      const large = parseFloat(style.fontSize) >= 24 || (parseFloat(style.fontSize) >= 18.66 && Number(style.fontWeight) >= 600);
-      if (ratio < (large ? 3 : 4.5)) found.add(`${ratio.toFixed(2)} ${style.color} ${JSON.stringify(node.data.trim().slice(0, 30))}`);
+      const large =
+        parseFloat(style.fontSize) >= 24 ||
+        (parseFloat(style.fontSize) >= 18.66 && Number(style.fontWeight) >= 600);
+      if (ratio < (large ? 3 : 4.5))
+        found.add(`${ratio.toFixed(2)} ${style.color} ${JSON.stringify(node.data.trim().slice(0, 30))}`);
     }
     return [...found];
   });
@@ -142,16 +164,39 @@ async function legible(page) {
 }
 
 const VIEWS = {
-  overview: { route: "", text: ["Overview", "Who holds what", "granite", "In escrow", "41.23 CAIRN", "1.387 CAIRN", "851"] },
+  overview: {
+    route: "",
+    text: ["Overview", "Who holds what", "granite", "In escrow", "41.23 CAIRN", "1.387 CAIRN", "851"],
+  },
   blocks: { route: "#/blocks", text: ["Blocks", "Proposer", "1,204"] },
-  block: { route: "#/blocks/1188", text: ["Block 1,188", "0.001234 CAIRN paid to the owner", "sequence 3 is not above 41", "84,211 gas"] },
+  block: {
+    route: "#/blocks/1188",
+    text: ["Block 1,188", "0.001234 CAIRN paid to the owner", "sequence 3 is not above 41", "84,211 gas"],
+  },
   quiet: { route: "#/blocks/1189", text: ["Block 1,189", "A quiet block"] },
   devices: { route: "#/devices", text: ["granite", "Home server", "3.6 CAIRN", "20 GB of 500 GB", "alice"] },
-  device: { route: "#/devices/3", text: ["slate", "Registration", "ed25519", "3.8 CAIRN a TB a month", "7 CAIRN a TB", "Lease 2", "1 completed"] },
+  device: {
+    route: "#/devices/3",
+    text: [
+      "slate",
+      "Registration",
+      "ed25519",
+      "3.8 CAIRN a TB a month",
+      "7 CAIRN a TB",
+      "Lease 2",
+      "1 completed",
+    ],
+  },
   leases: { route: "#/leases", text: ["Lease 2", "renter", "240 GB", "Runs dry"] },
   lease: { route: "#/leases/2", text: ["Lease 2", "Session key", "basalt", "20 GB", "Escrow left"] },
-  storage: { route: "#/storage", text: ["12 of 12 up", "Where pieces lie", "photos", "repair begins below 6", "basalt"] },
-  buckets: { route: "#/buckets", text: ["photos", "12,480", "9.87 GB", "rclone", "http://127.0.0.1:9000", "Metadata snapshot 31"] },
+  storage: {
+    route: "#/storage",
+    text: ["12 of 12 up", "Where pieces lie", "photos", "repair begins below 6", "basalt"],
+  },
+  buckets: {
+    route: "#/buckets",
+    text: ["photos", "12,480", "9.87 GB", "rclone", "http://127.0.0.1:9000", "Metadata snapshot 31"],
+  },
   accounts: { route: "#/accounts", text: ["alice", "999,957.81 CAIRN", "700777", "http://127.0.0.1:8545"] },
 };
 
@@ -223,7 +268,13 @@ async function troubled() {
   await mood("troubled");
   for (const look of ["light", "dark", "phone"]) {
     const page = await open(look);
-    await says(page, "slate, chalk, obsidian do not answer", "58 segments with fewer pieces than wanted, 41 waiting", "covers 19 h more", "quartz: the disk is 91 % full");
+    await says(
+      page,
+      "slate, chalk, obsidian do not answer",
+      "58 segments with fewer pieces than wanted, 41 waiting",
+      "covers 19 h more",
+      "quartz: the disk is 91 % full",
+    );
     await legible(page);
     await fits(page);
     await shot(page, `${look}-troubled-overview`);

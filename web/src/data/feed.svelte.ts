@@ -40,7 +40,8 @@ class Feed {
     const block = readBlock(parse(data));
     if (!block) return;
     const last = this.blocks.at(-1);
-    // A lower height than the last is another chain at the same address, begun anew.
+    if (block.height === last?.height && block.hash === last.hash) return;
+    // A height not above the last is another chain at the same address, begun anew.
     const before = !last || block.height > last.height ? this.blocks : [];
     this.blocks = [...before, block].slice(-KEEP);
   }

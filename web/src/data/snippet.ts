@@ -48,7 +48,7 @@ export function snippets(info: Info): SnippetText[] {
     {
       title: "With rclone",
       code: [
-        `rclone config create cairn s3 provider=Other env_auth=true endpoint=${endpoint} region=${region}`,
+        `rclone config create cairn s3 provider=Other env_auth=true \\\n  endpoint=${endpoint} region=${region}`,
         "rclone mkdir cairn:photos",
         "rclone sync --progress ~/Pictures cairn:photos",
         "rclone check ~/Pictures cairn:photos",
