@@ -120,7 +120,11 @@ func (c *Client) persist(ctx context.Context, method string, req, reply any, con
 		if c.config.Patience > 0 && c.clock.Now().Add(pause).Sub(start) > c.config.Patience {
 			return err
 		}
-		c.log.Debug("node does not answer", "endpoint", c.config.Endpoint, "method", method, "again_in", pause, "error", err)
+		level := slog.LevelDebug
+		if pause == longPause {
+			level = slog.LevelWarn // it has been away for some seconds
+		}
+		c.log.Log(ctx, level, "node does not answer", "endpoint", c.config.Endpoint, "method", method, "again_in", pause, "error", err)
 		if clock.Sleep(ctx, c.clock, pause) != nil {
 			return err // says more than "context done"
 		}
