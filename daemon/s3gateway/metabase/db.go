@@ -25,13 +25,17 @@ type Option func(*DB)
 // WithNow sets the clock that stamps versions, uploads and garbage.
 func WithNow(now func() time.Time) Option { return func(db *DB) { db.now = now } }
 
-// New puts the typed layer over kv and takes ownership of it.
-func New(kv KV, opts ...Option) *DB {
+// New puts the typed layer over kv and takes ownership of it. A restore that
+// was interrupted in kv is undone.
+func New(ctx context.Context, kv KV, opts ...Option) (*DB, error) {
 	db := &DB{kv: kv, now: time.Now, rnd: rand.Reader}
 	for _, o := range opts {
 		o(db)
 	}
-	return db
+	if err := db.undoRestore(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("opening the metabase: %w", err), kv.Close())
+	}
+	return db, nil
 }
 
 // OpenPebble opens or creates an embedded metabase in dir. One process at a
@@ -41,7 +45,7 @@ func OpenPebble(dir string, o PebbleOptions, opts ...Option) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	return New(kv, opts...), nil
+	return New(context.Background(), kv, opts...)
 }
 
 // Close closes the underlying store.
@@ -130,7 +134,7 @@ func (w *writeTx) touch(key []byte) {
 // of feed and snapshots.
 func derived(key []byte) bool {
 	switch key[0] {
-	case tableDeviceSegment, tableRisk, tableFeed:
+	case tableDeviceSegment, tableRisk, tableState, tableFeed:
 		return true
 	}
 	return false
@@ -156,25 +160,27 @@ func get(tx Tx, key []byte, v any, missing error) error {
 	return decode(fmt.Sprintf("%q", key), b, v)
 }
 
-// feedHead holds the sequence number of the last update.
-var feedHead = []byte{tableFeed}
-
-func sequence(tx Tx) (uint64, error) {
-	b, err := tx.Get(feedHead)
+// number reads a row of tableState; 0 when there is none.
+func number(tx Tx, row []byte) (uint64, error) {
+	b, err := tx.Get(row)
 	if err != nil || b == nil {
 		return 0, err
 	}
 	if len(b) != 8 {
-		return 0, &CorruptionError{Where: "metabase sequence number", Err: fmt.Errorf("%d bytes, want 8", len(b))}
+		return 0, &CorruptionError{Where: fmt.Sprintf("metabase row %q", row), Err: fmt.Errorf("%d bytes, want 8", len(b))}
 	}
 	return binary.BigEndian.Uint64(b), nil
+}
+
+func setNumber(tx Tx, row []byte, n uint64) error {
+	return tx.Set(row, binary.BigEndian.AppendUint64(nil, n))
 }
 
 func (w *writeTx) feed() error {
 	if len(w.changed) == 0 {
 		return nil
 	}
-	seq, err := sequence(w.Tx)
+	seq, err := number(w.Tx, stateSequence)
 	if err != nil {
 		return err
 	}
@@ -187,7 +193,7 @@ func (w *writeTx) feed() error {
 	if err := w.Tx.Set(feedKey(seq), keys); err != nil {
 		return err
 	}
-	return w.Tx.Set(feedHead, binary.BigEndian.AppendUint64(nil, seq))
+	return setNumber(w.Tx, stateSequence, seq)
 }
 
 // newVersion makes a version id greater than after.

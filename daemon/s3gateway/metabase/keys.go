@@ -19,7 +19,15 @@ const (
 	tableRisk          = 'r' // risk, segment id -> nothing
 	tableGarbage       = 'g' // device, segment id, piece index -> Garbage
 	tableValue         = 'x' // name -> bytes owned by the engine
+	tableState         = 'y' // the three rows named state* -> what they say; never in snapshots
 	tableFeed          = 'z' // sequence number -> keys changed (INV-META-5); never in snapshots
+)
+
+// Rows of tableState.
+var (
+	stateSequence  = []byte{tableState, 's'} // sequence number of the last update, 8 bytes
+	stateTrimmed   = []byte{tableState, 't'} // the feed up to and including this number is gone, 8 bytes
+	stateRestoring = []byte{tableState, 'r'} // present while a snapshot is being restored
 )
 
 // Strings inside keys end with 0x00 0x01 and have 0x00 written as 0x00 0xFF,

@@ -66,7 +66,7 @@ func OpenPostgres(ctx context.Context, dsn string, opts ...Option) (*DB, error) 
 	if err != nil {
 		return nil, err
 	}
-	return New(kv, opts...), nil
+	return New(ctx, kv, opts...)
 }
 
 func newPostgresKV(ctx context.Context, dsn string) (*postgresKV, error) {
@@ -436,6 +436,9 @@ func visit(rows []pgRow, fn func(key, value []byte) (Next, error)) (seek []byte,
 func (t *pgTx) page(start, end []byte, n int) ([]pgRow, error) {
 	var rows pgx.Rows
 	var err error
+	if start == nil {
+		start = []byte{} // nil would be SQL's NULL
+	}
 	if end == nil {
 		rows, err = t.tx.Query(t.ctx, "SELECT key, value FROM cairn_kv WHERE key >= $1 ORDER BY key LIMIT $2", start, n)
 	} else {
