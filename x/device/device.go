@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -83,14 +82,17 @@ func (k *Keeper) add(ctx context.Context, owner sdk.AccAddress, d devicev1.Devic
 	case !errors.Is(err, collections.ErrNotFound):
 		return 0, errorsmod.Wrap(err, "looking up device key")
 	}
-	if err := k.hold(ctx, d.Owner); err != nil {
+	devices, err := k.room(ctx, d.Owner)
+	if err != nil {
 		return 0, err
 	}
-	held := sdk.NewCoins(d.Deposit).Add(d.Bond)
-	if !held.IsZero() {
+	if held := sdk.NewCoins(d.Deposit).Add(d.Bond); !held.IsZero() {
 		if err := k.bank.SendCoinsFromAccountToModule(ctx, owner, ModuleName, held); err != nil {
 			return 0, errorsmod.Wrapf(err, "taking deposit and bond %s from %s", held, d.Owner)
 		}
+	}
+	if err := k.hold(ctx, d.Owner, devices+1); err != nil {
+		return 0, err
 	}
 	id, err := k.nextID.Next(ctx)
 	if err != nil {
@@ -100,20 +102,28 @@ func (k *Keeper) add(ctx context.Context, owner sdk.AccAddress, d devicev1.Devic
 	return id, errorsmod.Wrapf(k.devices.Set(ctx, id, d), "writing device %d", id)
 }
 
-// hold counts one more device of an owner, or says that it has too many.
-func (k *Keeper) hold(ctx context.Context, owner string) error {
+// room gives how many devices an owner has, or says that it may not have one more.
+func (k *Keeper) room(ctx context.Context, owner string) (uint64, error) {
 	params, err := k.Params(ctx)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	held, err := k.held(ctx, owner)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if held >= params.MaxDevicesPerOwner {
-		return errorsmod.Wrapf(ErrTooMany, "%s has %d devices, the limit is %d", owner, held, params.MaxDevicesPerOwner)
+		return 0, errorsmod.Wrapf(ErrTooMany, "%s has %d devices, the limit is %d", owner, held, params.MaxDevicesPerOwner)
 	}
-	return errorsmod.Wrapf(k.holdings.Set(ctx, owner, held+1), "counting devices of %s", owner)
+	return held, nil
+}
+
+// hold writes how many devices an owner has.
+func (k *Keeper) hold(ctx context.Context, owner string, devices uint64) error {
+	if devices == 0 {
+		return errorsmod.Wrapf(k.holdings.Remove(ctx, owner), "counting devices of %s", owner)
+	}
+	return errorsmod.Wrapf(k.holdings.Set(ctx, owner, devices), "counting devices of %s", owner)
 }
 
 // release counts one device of an owner less.
@@ -122,10 +132,10 @@ func (k *Keeper) release(ctx context.Context, owner string) error {
 	if err != nil {
 		return err
 	}
-	if held <= 1 {
-		return errorsmod.Wrapf(k.holdings.Remove(ctx, owner), "counting devices of %s", owner)
+	if held == 0 {
+		return errorsmod.Wrapf(ErrNotOwner, "%s has no device to release", owner)
 	}
-	return errorsmod.Wrapf(k.holdings.Set(ctx, owner, held-1), "counting devices of %s", owner)
+	return k.hold(ctx, owner, held-1)
 }
 
 func (k *Keeper) held(ctx context.Context, owner string) (uint64, error) {
@@ -264,9 +274,9 @@ func checkEndpoint(endpoint string) error {
 	if len(endpoint) > maxEndpointBytes {
 		return errorsmod.Wrapf(ErrField, "endpoint of %d bytes: at most %d", len(endpoint), maxEndpointBytes)
 	}
-	host, port, err := net.SplitHostPort(endpoint)
-	if err != nil {
-		return errorsmod.Wrapf(ErrField, "endpoint %q: want host:port", endpoint)
+	host, port, found := cutPort(endpoint)
+	if !found {
+		return errorsmod.Wrapf(ErrField, "endpoint %q: want host:port, an IPv6 address in brackets", endpoint)
 	}
 	if number, err := strconv.ParseUint(port, 10, 16); err != nil || number == 0 || port[0] == '0' {
 		return errorsmod.Wrapf(ErrField, "endpoint %q: port %q: want 1 to 65535", endpoint, port)
@@ -281,6 +291,20 @@ func checkEndpoint(endpoint string) error {
 		return errorsmod.Wrapf(ErrField, "endpoint %q: host %q is neither an IP address nor a host name", endpoint, host)
 	}
 	return nil
+}
+
+// cutPort cuts host:port or [host]:port at its last colon; only in brackets may a host have colons.
+func cutPort(endpoint string) (host, port string, found bool) {
+	at := strings.LastIndexByte(endpoint, ':')
+	if at < 0 {
+		return "", "", false
+	}
+	host, port = endpoint[:at], endpoint[at+1:]
+	if inner, bracketed := strings.CutPrefix(host, "["); bracketed {
+		host, found = strings.CutSuffix(inner, "]")
+		return host, port, found && strings.Contains(host, ":")
+	}
+	return host, port, !strings.Contains(host, ":")
 }
 
 // isHostname says whether text is a host name: RFC 1123 section 2.1, labels of 1 to 63 letters,

@@ -95,8 +95,8 @@ func (k *Keeper) InitGenesis(ctx context.Context, g *devicev1.GenesisState) erro
 		if err != nil {
 			return err
 		}
-		if err := k.holdings.Set(ctx, d.Owner, held+1); err != nil {
-			return errorsmod.Wrapf(err, "counting devices of %s", d.Owner)
+		if err := k.hold(ctx, d.Owner, held+1); err != nil {
+			return err
 		}
 	}
 	for _, n := range g.Nonces {

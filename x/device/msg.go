@@ -221,7 +221,11 @@ func (s msgServer) AcceptTransfer(ctx context.Context, msg *devicev1.MsgAcceptTr
 	if d.PendingOwner != newOwner {
 		return nil, errorsmod.Wrapf(ErrNotOffered, "device %d, new_owner %s", d.Id, newOwner)
 	}
-	if err := s.hold(ctx, newOwner); err != nil {
+	devices, err := s.room(ctx, newOwner)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.hold(ctx, newOwner, devices+1); err != nil {
 		return nil, err
 	}
 	if err := s.release(ctx, d.Owner); err != nil {
