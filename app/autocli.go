@@ -31,6 +31,7 @@ import (
 	upgradetypes "github.com/cosmos/cosmos-sdk/x/upgrade/types"
 
 	"github.com/cairn-network/cairn/x/device"
+	"github.com/cairn-network/cairn/x/market"
 	"github.com/cairn-network/cairn/x/storage"
 )
 
@@ -53,6 +54,7 @@ func AutoCLIOptions() map[string]*autocliv1.ModuleOptions {
 		consensustypes.ModuleName: consensus.AppModule{}.AutoCLIOptions(),
 
 		device.ModuleName:  device.AppModule{}.AutoCLIOptions(),
+		market.ModuleName:  market.AppModule{}.AutoCLIOptions(),
 		storage.ModuleName: storage.AppModule{}.AutoCLIOptions(),
 	}
 }

@@ -132,10 +132,15 @@ func Start(ctx context.Context, config Config) (_ *Node, err error) {
 			err = errors.Join(err, n.close())
 		}
 	}()
+	genesis, err := readGenesis(config.Comet.GenesisFile())
+	if err != nil {
+		return nil, err
+	}
+	config.Settings.Set(flags.FlagChainID, genesis.ChainID)
 	if err := n.openApp(config); err != nil {
 		return nil, err
 	}
-	if err := n.buildComet(ctx, config); err != nil {
+	if err := n.buildComet(ctx, config, genesis); err != nil {
 		return nil, err
 	}
 	if err := n.buildServers(config, settings); err != nil {
@@ -256,7 +261,7 @@ func (n *Node) openApp(config Config) error {
 
 // buildComet builds the consensus node, which replays into the application what it has not yet
 // executed.
-func (n *Node) buildComet(ctx context.Context, config Config) error {
+func (n *Node) buildComet(ctx context.Context, config Config, genesis *cmttypes.GenesisDoc) error {
 	comet := config.Comet
 	for _, address := range []*string{&comet.P2P.ListenAddress, &comet.RPC.ListenAddress} {
 		if err := fixPort(address); err != nil {
@@ -274,7 +279,7 @@ func (n *Node) buildComet(ctx context.Context, config Config) error {
 		privval.LoadOrGenFilePV(comet.PrivValidatorKeyFile(), comet.PrivValidatorStateFile()),
 		nodeKey,
 		proxy.NewLocalClientCreator(sdkserver.NewCometABCIWrapper(n.app)),
-		func() (*cmttypes.GenesisDoc, error) { return readGenesis(comet.GenesisFile()) },
+		func() (*cmttypes.GenesisDoc, error) { return genesis, nil },
 		n.databases.open,
 		cmtnode.DefaultMetricsProvider(comet.Instrumentation),
 		serverlog.CometLoggerWrapper{Logger: config.Logger.With(log.ModuleKey, "consensus")},

@@ -62,7 +62,7 @@ func (n *Node) buildGRPC(clientCtx *client.Context, config serverconfig.GRPCConf
 		name:  "gRPC",
 		serve: func() error { return rpc.Serve(listener) },
 		close: func() error {
-			err := connection.Close()
+			err := errors.Join(connection.Close(), closeListener(listener))
 			graceful := make(chan struct{})
 			go func() { rpc.GracefulStop(); close(graceful) }()
 			select {
@@ -74,6 +74,14 @@ func (n *Node) buildGRPC(clientCtx *client.Context, config serverconfig.GRPCConf
 			return err
 		},
 	})
+	return nil
+}
+
+// closeListener closes what its server closes too, unless it never came to serve.
+func closeListener(listener net.Listener) error {
+	if err := listener.Close(); !errors.Is(err, net.ErrClosed) {
+		return err
+	}
 	return nil
 }
 
@@ -192,12 +200,11 @@ func (n *Node) serveHTTP(name, address string, limit int, http1 *http.Server) (s
 		close: func() error {
 			ctx, cancel := context.WithTimeout(context.Background(), closeGrace)
 			defer cancel()
-			if err := http1.Shutdown(ctx); errors.Is(err, context.DeadlineExceeded) {
-				return http1.Close()
-			} else if err != nil {
-				return err
+			err := http1.Shutdown(ctx)
+			if errors.Is(err, context.DeadlineExceeded) {
+				err = http1.Close()
 			}
-			return nil
+			return errors.Join(err, closeListener(listener))
 		},
 	})
 	return bound, nil
