@@ -158,7 +158,7 @@ func (l *Links) dial(k *link, a Account, node Node) {
 			wire.Options{Vouchers: l.purse, Now: l.clock.Now, Owed: owed})
 		if err != nil {
 			l.addOwed(a, owed)
-			l.pool.Unreachable(node.Device)
+			l.pool.Unreachable(node.Device, err)
 		} else {
 			l.pool.Succeeded(node.Device, l.clock.Now().Sub(began))
 		}
@@ -248,7 +248,7 @@ func (l *Links) Blame(device uint64, err error) Reason {
 		l.pool.Failed(device)
 		return ReasonFailed
 	}
-	l.pool.Unreachable(device)
+	l.pool.Unreachable(device, err)
 	return ReasonOffline
 }
 

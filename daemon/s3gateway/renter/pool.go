@@ -76,6 +76,7 @@ type member struct {
 	bytes      uint64    // of pieces stored there, as the metabase counts
 	pieces     uint64
 	bad        uint64 // corrupt pieces and false receipts
+	trouble    string // why it was unreachable last; empty while it is not
 }
 
 // successWeight is the weight of the newest outcome in the moving averages.
@@ -334,6 +335,7 @@ func (p *Pool) Succeeded(device uint64, took time.Duration) {
 		}
 		m.latency += (float64(took) - m.latency) * successWeight
 	}
+	m.trouble = ""
 	if m.state != StateOnline {
 		m.state, m.since = StateOnline, p.clock.Now()
 		p.stale()
@@ -349,8 +351,8 @@ func (p *Pool) Failed(device uint64) {
 	}
 }
 
-// Unreachable takes a node as offline until an operation on it succeeds.
-func (p *Pool) Unreachable(device uint64) {
+// Unreachable takes a node as offline until an operation on it succeeds; why is for the status page.
+func (p *Pool) Unreachable(device uint64, why error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	m := p.nodes[device]
@@ -358,6 +360,7 @@ func (p *Pool) Unreachable(device uint64) {
 		return
 	}
 	m.success -= m.success * successWeight
+	m.trouble = why.Error()
 	if m.state < StateOffline {
 		m.state, m.since = StateOffline, p.clock.Now()
 		p.stale()
@@ -477,6 +480,7 @@ type NodeStatus struct {
 	Success  float64       `json:"success"`
 	Bad      uint64        `json:"bad"`
 	Excluded string        `json:"excluded,omitempty"` // why it gets no new pieces
+	Trouble  string        `json:"trouble,omitempty"`  // why it cannot be reached
 }
 
 // Status lists all nodes by device.
@@ -493,7 +497,7 @@ func (p *Pool) Status() []NodeStatus {
 			Device: device, Owner: m.node.Owner, Endpoint: m.node.Endpoint, Region: m.node.Region,
 			State: m.state.String(), Latency: time.Duration(m.latency), Millis: m.latency / 1e6,
 			Bytes: m.bytes, Pieces: m.pieces, Success: m.success, Bad: m.bad,
-			Excluded: excluded[device].String(),
+			Excluded: excluded[device].String(), Trouble: m.trouble,
 		})
 	}
 	slices.SortFunc(list, func(a, b NodeStatus) int {

@@ -229,7 +229,7 @@ func (s *Service) devices() []uint64 {
 // probe asks every node for a sign of life; who is silent for long is lost.
 func (s *Service) probe(ctx context.Context) error {
 	lease := s.Pool.Lease()
-	group, ctx := errgroup.WithContext(ctx)
+	var group errgroup.Group
 	group.SetLimit(32)
 	for _, device := range s.devices() {
 		group.Go(func() error {
@@ -238,9 +238,7 @@ func (s *Service) probe(ctx context.Context) error {
 			return nil
 		})
 	}
-	if err := group.Wait(); err != nil {
-		return err
-	}
+	_ = group.Wait()
 	for _, device := range s.Pool.Age() {
 		s.Log.Warn("node counts as lost: its pieces will be rebuilt", "device", device)
 	}
@@ -297,6 +295,11 @@ func (s *Service) rate(seg *metabase.Segment) {
 		return
 	}
 	seg.Risk = s.Pool.Risk(class, seg.Pieces, s.Pool.Regions(class))
+	for _, p := range seg.Pieces {
+		if s.Pool.PieceStanding(p.Device) == risk.Lost {
+			seg.Risk = min(seg.Risk, renter.RiskNone-1) // whole without it, but the list is not right
+		}
+	}
 	if lease := s.Pool.Lease(); lease != nil && seg.Lease != lease.ID {
 		seg.Risk = min(seg.Risk, renter.RepairNow) // the lease that pays for it will end
 	}

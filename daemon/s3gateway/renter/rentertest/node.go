@@ -185,7 +185,7 @@ func (n *Node) Admit(_ context.Context, hello wire.Hello, peer ed25519.PublicKey
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	terms := wire.Terms{
-		Version: wire.Version, Time: time.Now(), MaxPiece: piece.MaxSize, Streams: 256, Window: 256 << 10,
+		Version: wire.Version, Time: n.ledger.clock.Now(), MaxPiece: piece.MaxSize, Streams: 256, Window: 256 << 10,
 		Credit: n.Credit, Served: n.served[hello.Lease],
 	}
 	if best, ok := n.best[hello.Lease]; ok {
@@ -251,7 +251,7 @@ func (s *service) Put(ctx context.Context, h wire.PutHeader, body *wire.Body) (p
 	if fault.FalseReceipts {
 		root[0] ^= 1
 	}
-	now := time.Now()
+	now := s.node.ledger.clock.Now()
 	expiry := h.Expiry
 	if expiry == 0 {
 		expiry = now.Add(24 * time.Hour).Unix()

@@ -1,0 +1,5 @@
+package repair_test
+
+import "log/slog"
+
+var quiet = slog.New(slog.DiscardHandler)
