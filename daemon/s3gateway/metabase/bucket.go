@@ -77,6 +77,9 @@ func (db *DB) DeleteBucket(ctx context.Context, name string) error {
 				return err
 			}
 		}
+		if err := w.Delete(usageKey(name)); err != nil {
+			return err
+		}
 		return w.Delete(bucketKey(name))
 	})
 }
@@ -113,4 +116,35 @@ func (db *DB) Buckets(ctx context.Context, prefix, afterName string, limit int, 
 		})
 	})
 	return list, more, err
+}
+
+// Usage returns what a bucket holds. It reads one row.
+func (db *DB) Usage(ctx context.Context, bucket string) (u Usage, err error) {
+	err = db.view(ctx, func(tx Tx) error {
+		if _, err := bucketByName(tx, bucket); err != nil {
+			return err
+		}
+		u, err = usageOf(tx, bucket)
+		return err
+	})
+	return u, err
+}
+
+func usageOf(tx Tx, bucket string) (u Usage, err error) {
+	v, err := tx.Get(usageKey(bucket))
+	if err != nil || v == nil {
+		return u, err
+	}
+	return u, decode("usage of bucket "+bucket, v, &u)
+}
+
+// count changes a bucket's usage.
+func (w *writeTx) count(bucket string, objects, versions, bytes int64) error {
+	u, err := usageOf(w, bucket)
+	if err != nil {
+		return err
+	}
+	// Unsigned addition of a negative number subtracts.
+	u.Objects, u.Versions, u.Bytes = u.Objects+uint64(objects), u.Versions+uint64(versions), u.Bytes+uint64(bytes)
+	return w.put(usageKey(bucket), u)
 }

@@ -81,9 +81,10 @@ func inline(bucket, key, content string) Object {
 		Extents: []Extent{{ObjectID: id, Size: int64(len(content)), IsInline: true, Inline: []byte(content)}}}
 }
 
-// checkInvariants holds INV-META-1 to INV-META-3 against all rows.
+// checkInvariants holds INV-META-1 to INV-META-3 and INV-META-6 against all rows.
 func checkInvariants(t require, db *DB) {
 	refs := map[SegmentID]uint32{}
+	usage, counted := map[string]Usage{}, map[string]Usage{}
 	inlines := map[[16]byte]bool{}
 	have := map[string]bool{}
 	note := func(extents []Extent) {
@@ -120,6 +121,20 @@ func checkInvariants(t require, db *DB) {
 					newest[id] = VersionID(bytes.Repeat([]byte{0xFF}, 16)) // a marker is on top: what follows is history
 				}
 				note(o.Extents)
+				u := usage[o.Bucket]
+				if k[0] == tableCurrent {
+					u.Objects++
+				}
+				u.Versions, u.Bytes = u.Versions+1, u.Bytes+uint64(o.Size)
+				usage[o.Bucket] = u
+			case tableUsage:
+				var u Usage
+				if err := decode("usage", v, &u); err != nil {
+					return Next{}, err
+				}
+				if name, _, err := takeString(k[1:]); err == nil && u != (Usage{}) {
+					counted[name] = u
+				}
 			case tablePart:
 				var p Part
 				if err := decode("part", v, &p); err != nil {
@@ -132,6 +147,9 @@ func checkInvariants(t require, db *DB) {
 	})
 	if err != nil {
 		t.Fatalf("%v", err)
+	}
+	if !maps.Equal(usage, counted) {
+		t.Fatalf("INV-META-6: usage says %+v, there is %+v", counted, usage)
 	}
 	derivedRows := map[string]bool{}
 	err = db.EachSegment(context.Background(), SegmentID{}, func(s Segment) bool {

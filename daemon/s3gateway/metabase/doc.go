@@ -38,6 +38,7 @@
 //   - INV-META-5: every changed key is in the change feed under the sequence
 //     number of its update, so full snapshot + deltas = the state at any later
 //     sequence number.
+//   - INV-META-6: a bucket's Usage equals the count and size of its rows.
 //
 // # What is secret here
 //

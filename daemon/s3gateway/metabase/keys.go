@@ -9,6 +9,7 @@ import (
 // Tables: the first byte of every key. docs/format/metabase.md has the layouts.
 const (
 	tableBucket        = 'b' // bucket name -> Bucket
+	tableUsage         = 'c' // bucket name -> Usage
 	tableCurrent       = 'o' // bucket, key -> Object: newest version unless that is a delete marker (INV-META-1)
 	tableVersion       = 'v' // bucket, key, ^version -> Object: all other versions and delete markers
 	tableInline        = 'i' // object id -> sealed bytes of an inline extent
@@ -95,6 +96,8 @@ func following(key []byte) []byte {
 }
 
 func bucketKey(name string) []byte { return appendString([]byte{tableBucket}, name) }
+
+func usageKey(bucket string) []byte { return appendString([]byte{tableUsage}, bucket) }
 
 func currentKey(bucket, key string) []byte {
 	return appendString(appendString([]byte{tableCurrent}, bucket), key)

@@ -218,10 +218,42 @@ func (w *writeTx) storeNew(o *Object, cond Condition) error {
 	if err := w.storeInline(o.Extents); err != nil {
 		return err
 	}
+	return w.setCurrent(o)
+}
+
+// The four functions below are the only ones that make or remove rows of
+// objects, and keep the bucket's usage.
+
+func (w *writeTx) setCurrent(o *Object) error {
+	if err := w.count(o.Bucket, 1, 1, o.Size); err != nil {
+		return err
+	}
 	return w.put(currentKey(o.Bucket, o.Key), o)
 }
 
-// makeRoom gives o its version and moves or removes what it supersedes.
+func (w *writeTx) unsetCurrent(o *Object) error {
+	if err := w.count(o.Bucket, -1, -1, -o.Size); err != nil {
+		return err
+	}
+	return w.Delete(currentKey(o.Bucket, o.Key))
+}
+
+func (w *writeTx) setHistoric(o *Object) error {
+	if err := w.count(o.Bucket, 0, 1, o.Size); err != nil {
+		return err
+	}
+	return w.put(versionKey(o.Bucket, o.Key, o.Version), o)
+}
+
+func (w *writeTx) unsetHistoric(o *Object) error {
+	if err := w.count(o.Bucket, 0, -1, -o.Size); err != nil {
+		return err
+	}
+	return w.Delete(versionKey(o.Bucket, o.Key, o.Version))
+}
+
+// makeRoom gives o its version and moves or removes what it supersedes, so that
+// the key has no current row.
 func (w *writeTx) makeRoom(b Bucket, o, cur *Object) error {
 	var last VersionID
 	if cur != nil {
@@ -249,14 +281,16 @@ func (w *writeTx) makeRoom(b Bucket, o, cur *Object) error {
 			return err
 		}
 	}
-	switch {
-	case cur == nil:
+	if cur == nil {
 		return nil
-	case o.Null && cur.Null:
-		return w.release(cur.Extents)
-	default:
-		return w.put(versionKey(cur.Bucket, cur.Key, cur.Version), cur)
 	}
+	if err := w.unsetCurrent(cur); err != nil {
+		return err
+	}
+	if o.Null && cur.Null {
+		return w.release(cur.Extents)
+	}
+	return w.setHistoric(cur)
 }
 
 // dropHistoricNull removes the null version of a key from tableVersion.
@@ -265,7 +299,7 @@ func (w *writeTx) dropHistoricNull(bucket, key string) error {
 	if err != nil || o == nil {
 		return err
 	}
-	if err := w.Delete(versionKey(bucket, key, o.Version)); err != nil {
+	if err := w.unsetHistoric(o); err != nil {
 		return err
 	}
 	return w.release(o.Extents)
@@ -303,7 +337,7 @@ func (db *DB) DeleteObject(ctx context.Context, bucket, key, version string, con
 				return nil
 			}
 			d = Deleted{Version: cur.Version, Null: true}
-			if err := w.Delete(currentKey(bucket, key)); err != nil {
+			if err := w.unsetCurrent(cur); err != nil {
 				return err
 			}
 			return w.release(cur.Extents)
@@ -312,13 +346,8 @@ func (db *DB) DeleteObject(ctx context.Context, bucket, key, version string, con
 		if err := w.makeRoom(b, &marker, cur); err != nil {
 			return err
 		}
-		if cur != nil {
-			if err := w.Delete(currentKey(bucket, key)); err != nil {
-				return err
-			}
-		}
 		d = Deleted{Version: marker.Version, Null: marker.Null, DeleteMarker: true}
-		return w.put(versionKey(bucket, key, marker.Version), marker)
+		return w.setHistoric(&marker)
 	})
 	return d, err
 }
@@ -344,13 +373,13 @@ func (w *writeTx) deleteVersion(bucket, key, version string, cond Condition, d *
 		return err
 	}
 	if !o.Latest {
-		return w.Delete(versionKey(bucket, key, o.Version))
+		return w.unsetHistoric(o)
 	}
-	row := currentKey(bucket, key)
+	remove := w.unsetCurrent
 	if o.DeleteMarker {
-		row = versionKey(bucket, key, o.Version)
+		remove = w.unsetHistoric
 	}
-	if err := w.Delete(row); err != nil {
+	if err := remove(o); err != nil {
 		return err
 	}
 	return w.promote(bucket, key, o.Version)
@@ -363,10 +392,10 @@ func (w *writeTx) promote(bucket, key string, gone VersionID) error {
 	if err != nil || next == nil || next.DeleteMarker {
 		return err
 	}
-	if err := w.Delete(versionKey(bucket, key, next.Version)); err != nil {
+	if err := w.unsetHistoric(next); err != nil {
 		return err
 	}
-	return w.put(currentKey(bucket, key), next)
+	return w.setCurrent(next)
 }
 
 // UpdateObject changes tags, lock state or other descriptive fields of one

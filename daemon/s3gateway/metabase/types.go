@@ -167,6 +167,13 @@ type Bucket struct {
 	Tags       map[string]string `cbor:"12,keyasint,omitempty"`
 }
 
+// Usage is what a bucket holds. Parts of uploads in progress are not counted.
+type Usage struct {
+	Objects  uint64 `cbor:"1,keyasint,omitempty"` // current ones
+	Versions uint64 `cbor:"2,keyasint,omitempty"` // all versions and delete markers
+	Bytes    uint64 `cbor:"3,keyasint,omitempty"` // plaintext of all versions; shared segments count for each
+}
+
 // Upload is a multipart upload in progress.
 type Upload struct {
 	Bucket    string            `cbor:"-"` // in the row's key
