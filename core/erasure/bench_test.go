@@ -43,7 +43,7 @@ func optimal(c Class) Class {
 func BenchmarkEncodeStripe(b *testing.B) {
 	for _, c := range measured {
 		c = optimal(c)
-		b.Run(fmt.Sprintf("%d-of-%d", c.K, c.Total), func(b *testing.B) {
+		b.Run(fmt.Sprintf("stripe/%d-of-%d", c.K, c.Total), func(b *testing.B) {
 			codec := newCodec(b, c)
 			shares := make([][]byte, c.Total)
 			for i := range shares {
@@ -57,7 +57,7 @@ func BenchmarkEncodeStripe(b *testing.B) {
 				}
 			}
 		})
-		b.Run(fmt.Sprintf("%d-of-%d/naive-whole-segment", c.K, c.Total), func(b *testing.B) {
+		b.Run(fmt.Sprintf("naive-whole-segment/%d-of-%d", c.K, c.Total), func(b *testing.B) {
 			rs, err := reedsolomon.New(c.K, c.Total-c.K, reedsolomon.WithMaxGoroutines(1))
 			if err != nil {
 				b.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -390,4 +391,27 @@ func FuzzDecodeRange(f *testing.F) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// One codec serves many goroutines, each with its own losses.
+func TestConcurrentUse(t *testing.T) {
+	codec := newCodec(t, SmallNet)
+	var group sync.WaitGroup
+	for seed := range uint64(4) {
+		group.Go(func() {
+			rng := rand.New(rand.NewPCG(seed, 0))
+			for range 50 {
+				segment := fill(1+rng.IntN(300_000), rng.Uint64())
+				_, pieces := encode(t, codec, segment)
+				for _, i := range rng.Perm(len(pieces))[:SmallNet.Total-SmallNet.K] {
+					pieces[i] = nil
+				}
+				got := make([]byte, len(segment))
+				if err := codec.Decode(got, pieces); err != nil || !bytes.Equal(got, segment) {
+					t.Errorf("decoding %d bytes: %v", len(segment), err)
+				}
+			}
+		})
+	}
+	group.Wait()
 }
