@@ -3,6 +3,7 @@ package metabase
 import (
 	"context"
 	"fmt"
+	"strings"
 )
 
 func bucketByName(tx Tx, name string) (b Bucket, err error) {
@@ -84,6 +85,11 @@ func (db *DB) DeleteBucket(ctx context.Context, name string) error {
 	})
 }
 
+// HiddenPrefix begins the names of buckets that hold the gateway's own objects,
+// such as its metadata snapshots. No S3 client can spell one, and Buckets does
+// not list them.
+const HiddenPrefix = "\x00"
+
 // Buckets returns up to limit buckets with names greater than after that start
 // with prefix and that keep accepts (nil accepts all), by name, and whether
 // there are more.
@@ -104,7 +110,7 @@ func (db *DB) Buckets(ctx context.Context, prefix, afterName string, limit int, 
 				return Next{}, err
 			}
 			b.Name = name
-			if keep != nil && !keep(b) {
+			if strings.HasPrefix(name, HiddenPrefix) || keep != nil && !keep(b) {
 				return Continue(), nil
 			}
 			if len(list) == limit {
