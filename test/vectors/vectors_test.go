@@ -445,6 +445,17 @@ func seals(t *testing.T) file {
 	}
 	f.Cases = append(f.Cases, of("box", "purpose", "plaintext", pattern(20), "context", pattern(3),
 		"sealed", root.Box("purpose").Seal(nil, pattern(20), pattern(3))))
+	under, err := bucket.GrantPrefix("photos", "2026/trip/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, g := range []seal.Grant{bucket.GrantObject("photos", "2026/trip/a.jpg"), under, bucket.GrantVerify("photos")} {
+		text, err := g.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Cases = append(f.Cases, of("grant", uint8(g.Kind), "bucket", g.Bucket, "path", g.Path, "text", text))
+	}
 	for _, suite := range []seal.Suite{seal.AES256GCM, seal.XChaCha20Poly1305} {
 		d, err := seal.NewDataKey(bytes.NewReader(pattern(32)), suite)
 		if err != nil {
