@@ -276,6 +276,21 @@ func (s *LeaseService) Step(ctx context.Context) error {
 	return nil
 }
 
+// Read takes nodes and lease from the chain and buys nothing.
+func (s *LeaseService) Read(ctx context.Context) error {
+	s.stepping.Lock()
+	defer s.stepping.Unlock()
+	if err := s.Pool.Refresh(ctx, s.Chain); err != nil {
+		return err
+	}
+	lease, err := s.find(ctx)
+	if err != nil {
+		return err
+	}
+	s.publish(lease, leasePlan{})
+	return nil
+}
+
 func (s *LeaseService) step(ctx context.Context) error {
 	params, err := s.Chain.MarketParams(ctx)
 	if err != nil {
