@@ -15,10 +15,10 @@ import (
 )
 
 // measureEndToEnd puts and gets one large object at 8/14/20 through a whole network in this
-// process: renter, gateway, twenty-four providers, chain and client share the CPU time given.
+// process: renter, gateway, twenty-five providers (from which the class is 8/14/20), chain and client share the CPU time given.
 func measureEndToEnd(ctx context.Context, s *settings) ([]table, error) {
 	var tables []table
-	err := withNetwork(ctx, devnet.Config{Storage: 24, Class: "small-net"}, func(ctx context.Context, n *devnet.Network, c *s3.Client) error {
+	err := withNetwork(ctx, devnet.Config{Storage: 25}, func(ctx context.Context, n *devnet.Network, c *s3.Client) error {
 		bucket := "bench"
 		if _, err := c.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: &bucket}); err != nil {
 			return fmt.Errorf("creating a bucket: %w", err)
