@@ -30,6 +30,7 @@ import (
 	"github.com/cairn-network/cairn/daemon/s3gateway/renter"
 	"github.com/cairn-network/cairn/daemon/s3gateway/repair"
 	"github.com/cairn-network/cairn/daemon/s3gateway/s3"
+	"github.com/cairn-network/cairn/daemon/s3gateway/snapshot"
 	"github.com/cairn-network/cairn/internal/atomicfile"
 	"github.com/cairn-network/cairn/internal/clock"
 	"github.com/cairn-network/cairn/internal/lifecycle"
@@ -42,6 +43,7 @@ const (
 	defaultLifecycleEvery = time.Hour
 	defaultLostAfter      = 4 * time.Hour
 	defaultDistrust       = 24 * time.Hour
+	lastSnapshotTime      = 15 * time.Second
 )
 
 // creditWindow is what a provider lets a renter owe, and so the most that a crash may have left
@@ -74,6 +76,7 @@ type Config struct {
 	// LeaseEvery is how often the lease is looked after: a minute when 0.
 	LeaseEvery time.Duration
 	Repair     repair.Config
+	Snapshot   snapshot.Config
 	Engine     renter.Config
 	// LostAfter is how long a node may be away before its pieces count as lost: 4 h when 0.
 	LostAfter time.Duration
@@ -108,18 +111,50 @@ func Run(ctx context.Context, c Config) error {
 		return err
 	}
 	group := lifecycle.Group{Log: g.Log}
-	group.Add(lifecycle.Part{Name: "chain", Start: g.openChain, Close: func() error { return g.client.Close() }})
-	group.Add(lifecycle.Part{Name: "metabase", Start: g.openMetabase, Close: func() error { return g.db.Close() }})
-	group.Add(lifecycle.Part{Name: "voucher book", Start: g.openBook, Close: func() error { return g.book.Close() }})
-	group.Add(lifecycle.Part{Name: "engine", Start: g.openEngine, Close: func() error { return errors.Join(g.engine.Close(), g.links.Close()) }})
+	g.addEngine(&group)
 	group.Add(lifecycle.Part{Name: "lease", Run: func(ctx context.Context) error { return g.leases.Run(ctx, g.LeaseEvery) }})
 	group.Add(lifecycle.Part{Name: "repair", Run: func(ctx context.Context) error { return g.repair.Run(ctx) }})
+	group.Add(lifecycle.Part{Name: "snapshots", Run: func(ctx context.Context) error { return g.snapshot.Run(ctx) }, Close: g.lastSnapshot})
 	group.Add(lifecycle.Part{Name: "status", Start: g.openStatus, Run: func(ctx context.Context) error { return g.status.Run(ctx) }, Close: func() error { return g.status.Close() }})
 	group.Add(lifecycle.Part{Name: "bucket lifecycles", Start: g.openS3, Run: func(ctx context.Context) error {
 		return g.backend.RunLifecycle(ctx, g.Clock, defaultLifecycleEvery)
 	}})
 	group.Add(lifecycle.Part{Name: "S3", Run: func(ctx context.Context) error { return g.server.Run(ctx) }})
 	return group.Run(ctx)
+}
+
+// Recover fills the empty metabase of c.Home from the renter's last snapshot: what lies in the
+// network, found from the words alone. Listen, StatusListen and Ready are not used. Errors:
+// snapshot.ErrNone, metabase.ErrNotEmpty, and those of reading from the network.
+func Recover(ctx context.Context, c Config) (recovered snapshot.Recovered, err error) {
+	g, err := newGateway(c)
+	if err != nil {
+		return recovered, err
+	}
+	var group lifecycle.Group
+	g.addEngine(&group)
+	// The group ends when its last part has done its work.
+	ctx, done := context.WithCancel(ctx)
+	defer done()
+	group.Add(lifecycle.Part{Name: "recovery", Run: func(ctx context.Context) error {
+		defer done()
+		if err := g.leases.Read(ctx); err != nil {
+			return err
+		}
+		recovered, err = snapshot.Recover(ctx, snapshot.Source{
+			Chain: g.client, Renter: g.account.Address(), Root: g.root, Engine: g.engine, NotFound: notFound,
+		}, g.db)
+		return err
+	}})
+	return recovered, group.Run(ctx)
+}
+
+// addEngine adds everything that reading and writing segments needs.
+func (g *gateway) addEngine(group *lifecycle.Group) {
+	group.Add(lifecycle.Part{Name: "chain", Start: g.openChain, Close: func() error { return g.client.Close() }})
+	group.Add(lifecycle.Part{Name: "metabase", Start: g.openMetabase, Close: func() error { return g.db.Close() }})
+	group.Add(lifecycle.Part{Name: "voucher book", Start: g.openBook, Close: func() error { return g.book.Close() }})
+	group.Add(lifecycle.Part{Name: "engine", Start: g.openEngine, Close: func() error { return errors.Join(g.engine.Close(), g.links.Close()) }})
 }
 
 // gateway is one Run.
@@ -130,18 +165,19 @@ type gateway struct {
 	registry *prometheus.Registry
 	listen   string // host:port with the port that is used
 
-	client  *chainclient.Client
-	chain   *chain
-	db      *metabase.DB
-	book    *renter.Book
-	pool    *renter.Pool
-	leases  *renter.LeaseService
-	links   *renter.Links
-	engine  *renter.Engine
-	repair  *repair.Service
-	status  *telemetry.Server
-	backend *s3.Backend
-	server  *s3.Server
+	client   *chainclient.Client
+	chain    *chain
+	db       *metabase.DB
+	book     *renter.Book
+	pool     *renter.Pool
+	leases   *renter.LeaseService
+	links    *renter.Links
+	engine   *renter.Engine
+	repair   *repair.Service
+	snapshot *snapshot.Service
+	status   *telemetry.Server
+	backend  *s3.Backend
+	server   *s3.Server
 }
 
 func newGateway(c Config) (*gateway, error) {
@@ -171,9 +207,6 @@ func newGateway(c Config) (*gateway, error) {
 	g := &gateway{Config: c, account: account, root: seal.FromSeed(seed), registry: telemetry.NewRegistry()}
 	if err := os.MkdirAll(g.dir(), 0o700); err != nil {
 		return nil, fmt.Errorf("making directory of the gateway: %w", err)
-	}
-	if g.listen, err = freePort(c.Listen); err != nil {
-		return nil, err
 	}
 	if c.AccessKey == "" || c.SecretKey == "" {
 		if g.AccessKey, g.SecretKey, err = credentials(filepath.Join(g.dir(), "s3.json")); err != nil {
@@ -279,10 +312,30 @@ func (g *gateway) openEngine(context.Context) (err error) {
 	g.repair = repair.New(repair.Deps{
 		Config: g.Repair, DB: g.db, Engine: g.engine, Pool: g.pool, Links: g.links, Clock: g.Clock, Log: g.Log, Registry: g.registry,
 	})
+	g.snapshot = snapshot.New(snapshot.Deps{
+		Config: g.Config.Snapshot, Chain: g.client, Renter: g.account.Address(), Root: g.root, DB: g.db, Engine: g.engine,
+		NotFound: notFound, Clock: g.Clock, Log: g.Log, Registry: g.registry,
+	})
+	return nil
+}
+
+func notFound(err error) bool { return errors.Is(err, chainclient.ErrNotFound) }
+
+// lastSnapshot anchors, when S3 has stopped, what has changed since the last snapshot. It gives
+// up after a while: what it would have anchored is still on this disk.
+func (g *gateway) lastSnapshot() error {
+	ctx, cancel := context.WithTimeout(context.Background(), lastSnapshotTime)
+	defer cancel()
+	if err := g.snapshot.Flush(ctx); err != nil {
+		g.Log.Warn("the last changes are not in a snapshot yet", "error", err)
+	}
 	return nil
 }
 
 func (g *gateway) openS3(context.Context) (err error) {
+	if g.listen, err = freePort(g.Listen); err != nil {
+		return err
+	}
 	g.backend = s3.New(s3.Deps{
 		Metabase: g.db, Engine: engine{g.engine}, Root: g.root, Log: g.Log, Now: g.Clock.Now, Faults: fault,
 	})

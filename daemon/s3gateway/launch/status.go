@@ -2,11 +2,13 @@ package launch
 
 import (
 	"context"
+	"net/http"
 	"time"
 
 	"github.com/cairn-network/cairn/core/price"
 	"github.com/cairn-network/cairn/daemon/s3gateway/renter"
 	"github.com/cairn-network/cairn/daemon/s3gateway/repair"
+	"github.com/cairn-network/cairn/daemon/s3gateway/snapshot"
 	"github.com/cairn-network/cairn/internal/buildinfo"
 	"github.com/cairn-network/cairn/internal/telemetry"
 )
@@ -17,19 +19,23 @@ type Status struct {
 	Nodes    []renter.NodeStatus `json:"nodes"`
 	Lease    *LeaseStatus        `json:"lease,omitempty"`
 	Repair   repair.Status       `json:"repair"`
+	Snapshot snapshot.Status     `json:"snapshot"`
 	Warnings []renter.Warning    `json:"warnings"`
 	Address  string              `json:"address"`
 	Endpoint string              `json:"endpoint"`
 	Version  string              `json:"version"`
 }
 
-// BucketStatus is one bucket's content: versions and uploads under way included in Bytes.
+// BucketStatus is one bucket's content; Bytes counts all versions.
 type BucketStatus struct {
 	Name    string `json:"name"`
 	Objects uint64 `json:"objects"`
 	Bytes   uint64 `json:"bytes"`
-	Class   string `json:"class"`
+	Class   string `json:"class,omitempty"` // empty while the gateway chooses
 }
+
+// maxBuckets bounds the buckets on the status page.
+const maxBuckets = 1000
 
 // LeaseStatus is where the money stands. Times are Unix seconds, 0 for never.
 type LeaseStatus struct {
@@ -47,6 +53,7 @@ func (g *gateway) openStatus(context.Context) (err error) {
 		return err
 	}
 	g.status.HandleJSON("GET /status", func(ctx context.Context) (any, error) { return g.Status(ctx) })
+	g.status.Handle("GET /placement", http.HandlerFunc(g.servePlacement))
 	g.status.Check("chain", func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 		defer cancel()
@@ -59,11 +66,22 @@ func (g *gateway) openStatus(context.Context) (err error) {
 // Status is a snapshot of the gateway, while it runs.
 func (g *gateway) Status(ctx context.Context) (Status, error) {
 	s := Status{
-		Buckets: []BucketStatus{}, Nodes: g.pool.Status(), Repair: g.repair.Status(), Warnings: g.leases.Warnings(),
+		Buckets: []BucketStatus{}, Nodes: g.pool.Status(), Repair: g.repair.Status(), Snapshot: g.snapshot.Status(), Warnings: g.leases.Warnings(),
 		Address: g.account.Address(), Endpoint: "http://" + g.listen, Version: buildinfo.Version,
 	}
 	if s.Warnings == nil {
 		s.Warnings = []renter.Warning{}
+	}
+	buckets, _, err := g.db.Buckets(ctx, "", "", maxBuckets, nil)
+	if err != nil {
+		return Status{}, err
+	}
+	for _, b := range buckets {
+		u, err := g.db.Usage(ctx, b.Name)
+		if err != nil {
+			return Status{}, err
+		}
+		s.Buckets = append(s.Buckets, BucketStatus{Name: b.Name, Objects: u.Objects, Bytes: u.Bytes, Class: b.Class})
 	}
 	if f := g.leases.Figures(); f.ID != 0 {
 		s.Lease = &LeaseStatus{
