@@ -102,7 +102,7 @@ func explainS3(err error, p place) error {
 			return cli.Hint(fmt.Errorf("the gateway refuses these credentials: %s", api.ErrorMessage()), "unset %s and %s, or start the gateway again", s3EndpointVariable, accessKeyVariable)
 		}
 		return fmt.Errorf("%s: gateway answers %s: %s", p, api.ErrorCode(), api.ErrorMessage())
-	case errors.As(err, &network):
+	case errors.As(err, &network) && network.Op == "dial":
 		return cli.Hint(fmt.Errorf("the gateway does not answer: %w", network), "start it in another terminal: cairn gateway s3")
 	default:
 		return fmt.Errorf("%s: %w", p, err)

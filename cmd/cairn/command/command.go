@@ -89,7 +89,7 @@ func New(terminal *cli.Terminal) *cobra.Command {
 	flags.BoolVar(&s.JSON, "json", false, "write results as JSON")
 	flags.StringVar(&s.homeFlag, "home", "", "directory of keys and settings (default $"+homeVariable+" or ~/"+defaultHome+")")
 	flags.StringVar(&s.nodeFlag, "node", "", "gRPC address of the node to speak to (default $"+nodeVariable+", cairn.toml or "+defaultNode+")")
-	flags.StringVar(&s.logLevel, "log-level", "info", "debug, info, warn or error")
+	flags.StringVar(&s.logLevel, "log-level", "", "debug, info, warn or error (default info, on a terminal warn)")
 	flags.StringVar(&s.logFormat, "log-format", string(telemetry.Text), "text or json")
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return cli.Hint(err, "see: %s --help", c.CommandPath())
@@ -187,7 +187,15 @@ func (s *session) explain(err error) error {
 
 // logger writes to standard error in the form that the flags ask for.
 func (s *session) logger() (*slog.Logger, error) {
-	return telemetry.NewLogger(s.Err, s.logLevel, telemetry.Format(s.logFormat))
+	level := s.logLevel
+	switch {
+	case level != "":
+	case s.Interactive:
+		level = "warn"
+	default:
+		level = "info"
+	}
+	return telemetry.NewLogger(s.Err, level, telemetry.Format(s.logFormat))
 }
 
 // completeNothing keeps the shell from offering file names where none fit.

@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,12 +12,12 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
-	"crypto/rand"
-
 	"github.com/cairn-network/cairn/chainclient/wallet"
 	"github.com/cairn-network/cairn/core/price"
 	"github.com/cairn-network/cairn/daemon/s3gateway/launch"
+	"github.com/cairn-network/cairn/daemon/s3gateway/metabase"
 	"github.com/cairn-network/cairn/daemon/s3gateway/renter"
+	"github.com/cairn-network/cairn/daemon/s3gateway/snapshot"
 	"github.com/cairn-network/cairn/daemon/storagenode"
 	"github.com/cairn-network/cairn/internal/cli"
 	"github.com/cairn-network/cairn/internal/config"
@@ -36,6 +37,7 @@ type gatewaySettings struct {
 	LeaseEvery   string       `toml:"lease_every"`
 	LostAfter    string       `toml:"lost_after"`
 	RepairEvery  string       `toml:"repair_every"`
+	SnapshotAge  string       `toml:"snapshot_age"`
 	// OneMachine treats every loopback address as a place of its own: for networks on one machine.
 	OneMachine bool `toml:"one_machine"`
 }
@@ -88,6 +90,7 @@ through a lease that the gateway keeps by itself. Settings are remembered; later
 	f.StringVar(&given.LeaseEvery, "lease-every", "", "how often to look after the lease (default 1m)")
 	f.StringVar(&given.LostAfter, "lost-after", "", "how long a node may be away before its pieces are rebuilt (default 4h)")
 	f.StringVar(&given.RepairEvery, "repair-every", "", "how often to look for what needs repair (default 30s)")
+	f.StringVar(&given.SnapshotAge, "snapshot-age", "", "how long a change may wait until it can be recovered from your words alone (default 1m)")
 	f.BoolVar(&given.OneMachine, "one-machine", false, "count nodes on loopback as independent: for a network on one machine")
 	f.StringVar(&readyFile, "ready-file", "", "write where it serves to this file once it does")
 	return c
@@ -108,6 +111,7 @@ func (t *gatewaySettings) take(c *cobra.Command, given gatewaySettings) {
 		"lease-every":      func() { t.LeaseEvery = given.LeaseEvery },
 		"lost-after":       func() { t.LostAfter = given.LostAfter },
 		"repair-every":     func() { t.RepairEvery = given.RepairEvery },
+		"snapshot-age":     func() { t.SnapshotAge = given.SnapshotAge },
 		"one-machine":      func() { t.OneMachine = given.OneMachine },
 	} {
 		if c.Flags().Changed(name) {
@@ -144,7 +148,7 @@ func (s *session) gatewayConfig(home config.Home, t gatewaySettings) (launch.Con
 	for _, d := range []struct {
 		flag, text string
 		to         *time.Duration
-	}{{"lease-every", t.LeaseEvery, &c.LeaseEvery}, {"lost-after", t.LostAfter, &c.LostAfter}, {"repair-every", t.RepairEvery, &c.Repair.Interval}} {
+	}{{"lease-every", t.LeaseEvery, &c.LeaseEvery}, {"lost-after", t.LostAfter, &c.LostAfter}, {"repair-every", t.RepairEvery, &c.Repair.Interval}, {"snapshot-age", t.SnapshotAge, &c.Snapshot.MaxAge}} {
 		if d.text == "" {
 			continue
 		}
@@ -213,7 +217,7 @@ func (s *session) runGateway(ctx context.Context, home config.Home, cfg launch.C
 			return err
 		}
 		defer withdraw()
-		err = s.Show(r, func(w writer) {
+		err = s.Show(r.public(), func(w writer) {
 			fmt.Fprintf(w, "S3         %s (region %s)\naccess key %s\nsecret key in %s\npaid by    %s\nstatus     %s\n",
 				at.Endpoint, at.Region, at.AccessKey, home.Path("run", gatewayRun), info.Address, r.Status)
 		})
@@ -228,9 +232,42 @@ func (s *session) runGateway(ctx context.Context, home config.Home, cfg launch.C
 
 func (s *session) recover() *cobra.Command {
 	return &cobra.Command{
-		Use: "recover", Short: "Rebuild every bucket on a new machine from your words alone", Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			return cli.Hint(errors.New("recovery is not part of this build"), "keep a copy of the gateway directory of your home")
+		Use: "recover", Short: "Rebuild every bucket on a new machine from your words alone",
+		Long: `Brings back names, keys and places of everything you stored, as of the last snapshot that your former
+gateway anchored on the chain. The files themselves are in the network already. Import your words
+first (cairn wallet import); this home must not hold a gateway's data yet. A gateway that still runs
+elsewhere with the same words should be stopped.`,
+		Args: cobra.NoArgs, ValidArgsFunction: completeNothing,
+		RunE: func(c *cobra.Command, _ []string) error {
+			home, err := s.home()
+			if err != nil {
+				return err
+			}
+			settings := gatewaySettings{}
+			if err := home.Load("gateway.toml", &settings); err != nil {
+				return err
+			}
+			if _, err := s.words(home); err != nil {
+				return err // recovering with a new wallet would find nothing
+			}
+			cfg, err := s.gatewayConfig(home, settings)
+			if err != nil {
+				return err
+			}
+			got, err := launch.Recover(c.Context(), cfg)
+			switch {
+			case errors.Is(err, snapshot.ErrNone):
+				return cli.Hint(err, "are these the right words? cairn wallet show prints the address that they open")
+			case errors.Is(err, metabase.ErrNotEmpty):
+				return cli.Hint(err, "recover into a new home with --home, or move %s away", home.Path("gateway", "metabase"))
+			case err != nil:
+				return s.explain(err)
+			}
+			taken := time.Unix(got.CommittedAt, 0).UTC()
+			return s.Show(map[string]any{"version": got.Version, "taken": taken, "bytes": got.Bytes}, func(w writer) {
+				fmt.Fprintf(w, "recovered everything as of %s (snapshot %d)\n", taken.Local().Format(time.DateTime), got.Version)
+				s.Note("start the gateway: cairn gateway s3")
+			})
 		},
 	}
 }

@@ -40,8 +40,18 @@ type running struct {
 type s3Run struct {
 	Endpoint  string `json:"endpoint"` // URL
 	AccessKey string `json:"access_key"`
-	SecretKey string `json:"secret_key"`
+	SecretKey string `json:"secret_key,omitempty"`
 	Region    string `json:"region"`
+}
+
+// public is r without what only its file may hold.
+func (r running) public() running {
+	if r.S3 != nil {
+		shown := *r.S3
+		shown.SecretKey = ""
+		r.S3 = &shown
+	}
+	return r
 }
 
 // announce writes r to home/run/name and, if set, to readyFile. The returned function removes
@@ -90,6 +100,7 @@ func readRunning(ctx context.Context, home config.Home, name string) *running {
 	if err == nil && response.StatusCode == http.StatusOK && json.Valid(state) {
 		r.State = state
 	}
+	r = r.public()
 	return &r
 }
 
