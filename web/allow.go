@@ -16,8 +16,7 @@ var chainPaths = []string{
 	"cairn/storage/v1/",                            // anchors
 	"cosmos/auth/v1beta1/module_accounts/",         // where the market keeps escrow
 	"cosmos/bank/v1beta1/balances/",                // accounts
-	"cosmos/bank/v1beta1/supply",                   // what is left after burning
-	"cosmos/bank/v1beta1/supply/by_denom",          //
+	"cosmos/bank/v1beta1/supply/by_denom",          // how much CAIRN there is
 	"cosmos/base/tendermint/v1beta1/node_info",     // versions
 	"cosmos/base/tendermint/v1beta1/blocks/latest", // block time, which leases run by
 	"cosmos/staking/v1beta1/validators",            // who proposes

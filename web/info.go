@@ -1,6 +1,10 @@
 package web
 
-import "net/http"
+import (
+	"net/http"
+
+	"github.com/cairn-network/cairn/core/address"
+)
 
 // Info is what the page shows of the network around it. It has no field for a mnemonic, a private
 // key or an S3 secret, and none may be added: everyone who can open the page reads it.
@@ -39,7 +43,7 @@ type S3 struct {
 type Account struct {
 	Name    string `json:"name"`
 	Address string `json:"address"` // cairn1...
-	Hex     string `json:"hex"`     // 0x..., the same twenty bytes
+	Hex     string `json:"hex"`     // 0x..., the same twenty bytes; filled in when empty
 }
 
 func infoHandler(cfg Config) http.HandlerFunc {
@@ -57,9 +61,14 @@ func infoHandler(cfg Config) http.HandlerFunc {
 				*fill.field = fill.value
 			}
 		}
-		if info.Accounts == nil {
-			info.Accounts = []Account{}
+		accounts := make([]Account, 0, len(info.Accounts))
+		for _, account := range info.Accounts {
+			if parsed, err := address.Parse(account.Address); err == nil && account.Hex == "" {
+				account.Hex = address.Hex(parsed)
+			}
+			accounts = append(accounts, account)
 		}
+		info.Accounts = accounts
 		replyJSON(w, info)
 	}
 }

@@ -184,10 +184,8 @@ func (n *network) serveChain(w http.ResponseWriter, r *http.Request) {
 		n.serveBlock(w, int64(number(query.Get("height"))))
 	case path == "block_results":
 		n.serveResults(w, int64(number(query.Get("height"))))
-	case path == "genesis":
-		say(w, 200, object{"result": object{"genesis": object{"app_state": object{"bank": object{
-			"supply": []any{object{"denom": "acairn", "amount": "100000000000000000000000000"}},
-		}}}}})
+	case path == "cairn/market/v1/params":
+		say(w, 200, object{"params": object{"fee_bps": 250, "denoms": []string{"acairn"}, "grace_seconds": "3600"}})
 	case path == "cosmos/bank/v1beta1/supply/by_denom":
 		say(w, 200, object{"amount": object{"denom": "acairn", "amount": "99999998612345678901234567"}})
 	case path == "cosmos/auth/v1beta1/module_accounts/market":
@@ -402,7 +400,8 @@ func (n *network) serveResults(w http.ResponseWriter, height int64) {
 			object{"type": "cairn.market.v1.EventSettled", "attributes": []any{
 				attribute("lease", "2"), attribute("device", id), attribute("owner", bech(ownerNames[i%6])),
 				attribute("paid", coin("1234567890123456")), attribute("burned", coin("31655586926242")),
-				attribute("streamed", "1000000000000000"), attribute("unpaid", "0"), object{"key": "msg_index", "value": "0", "index": true},
+				attribute("streamed", "1000000000000000"), attribute("unpaid", "0"),
+				object{"key": "msg_index", "value": "0", "index": true},
 			}},
 		}}
 		if i == 1 {
@@ -428,8 +427,9 @@ func (n *network) serveNode(w http.ResponseWriter, node *fakeNode) {
 	status := object{
 		"device_id": node.id, "name": node.name, "endpoint": fmt.Sprintf("127.0.0.1:%d", 20000+node.id),
 		"used_bytes": used, "capacity_bytes": 500 * gigabyte, "reserved": 20 * gigabyte, "pieces": used / 820_000, "leases": 1,
-		"earned": earned(node.id), "pending_vouchers": 3, "egress_bytes": 17_000_000 * node.id, "ingress_bytes": used + 4_000_000,
-		"uptime_s": 93_784, "version": "v0.1.0", "warnings": []string{},
+		"earned": earned(node.id), "pending_vouchers": "3712345678901", "pending_stream": "92345678901234", "egress_bytes": 17_000_000 * node.id,
+		"ingress_bytes": used + 4_000_000, "disk_bytes": used + used/50, "free_bytes": 480 * gigabyte, "connections": 2,
+		"uptime": 93_784, "version": "v0.1.0", "warnings": []string{},
 	}
 	if node.name == "quartz" && mood == "troubled" {
 		status["warnings"] = []string{"the disk is 91 % full"}
@@ -452,7 +452,7 @@ func (n *network) serveGateway(w http.ResponseWriter, r *http.Request) {
 	for _, node := range n.nodes {
 		peers = append(peers, object{
 			"device": node.id, "owner": bech(ownerOf(node.id)), "endpoint": fmt.Sprintf("127.0.0.1:%d", 20000+node.id), "state": "healthy",
-			"latency_ms": 3, "bytes": 1_900_000_000, "pieces": 2317, "success": 0.998,
+			"latency_ms": 2.847, "bytes": 1_900_000_000, "pieces": 2317, "success": 0.998, "bad": 1,
 		})
 	}
 	status := object{
@@ -474,7 +474,7 @@ func (n *network) serveGateway(w http.ResponseWriter, r *http.Request) {
 	}
 	if troubled {
 		status["repair"] = object{"healthy": 790, "degraded": 58, "lost": 0, "queue": 41, "rebuilt": 12}
-		status["warnings"] = []string{"The escrow of lease 2 covers 19 h more; the account that pays for it holds too little to top it up."}
+		status["warnings"] = []object{{"code": "escrow_low", "text": "The escrow of lease 2 covers 19 h more; the account that pays for it holds too little to top it up."}}
 	}
 	say(w, 200, status)
 }
@@ -492,10 +492,10 @@ func (n *network) servePlacement(w http.ResponseWriter, bucket string, troubled 
 			pieces = append(pieces, uint64((s*5+i*(1+s%2*4))%12)+1)
 		}
 		sum := sha256.Sum256(fmt.Append(nil, bucket, s))
-		segments = append(segments, object{"id": hex.EncodeToString(sum[:16]), "size": 16 << 20, "pieces": pieces})
+		segments = append(segments, object{"id": hex.EncodeToString(sum[:16]), "size": 16 << 20, "class": "dev", "pieces": pieces})
 	}
 	say(w, 200, object{
-		"bucket": bucket, "class": object{"name": "dev", "k": 4, "repair": 6, "optimal": 8, "total": 10},
+		"bucket": bucket, "classes": []object{{"name": "dev", "k": 4, "repair": 6, "optimal": 8, "total": 10}},
 		"segments_total": 590, "segments": segments,
 	})
 }

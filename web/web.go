@@ -7,9 +7,9 @@
 // the browser's request travels on but a checked path and query; nothing of the upstream's answer
 // comes back but its status and a JSON body of bounded size.
 //
-// Three things are kept in memory, each shared by every viewer so that a hundred open pages ask the
-// network no more than one does: the last blocks (event.go), the storage nodes' last figures
-// (node.go) and the supply at genesis (supply.go). Nothing runs while nobody looks.
+// Two things are kept in memory, shared by every viewer so that a hundred open pages ask for them no
+// more than one does: the last blocks (event.go) and the storage nodes' last figures (node.go).
+// Nothing runs while nobody looks.
 //
 // docs/spec/web.md has the routes with their JSON.
 package web
@@ -76,7 +76,6 @@ func New(cfg Config) *Handler {
 	rpc := &upstream{name: "chain RPC", base: cfg.RPC, client: client, log: cfg.Log}
 	gateway := &upstream{name: "gateway", base: cfg.Gateway, client: client, log: cfg.Log}
 	nodes := &nodeWatch{sources: cfg.Nodes, client: client, now: cfg.Now}
-	supply := &supplySource{rest: rest, rpc: rpc}
 	follower := newFollower(rpc, cfg.Poll)
 
 	h := &Handler{mux: http.NewServeMux(), hosts: map[string]bool{"localhost": true}, closed: make(chan struct{})}
@@ -87,7 +86,6 @@ func New(cfg Config) *Handler {
 
 	h.mux.Handle("GET /api/info", infoHandler(cfg))
 	h.mux.Handle("GET /api/nodes", nodes)
-	h.mux.Handle("GET /api/supply", supply)
 	h.mux.Handle("GET /api/events", &eventStream{follower: follower, closed: h.closed, heartbeat: 15 * time.Second})
 	h.mux.Handle("GET /api/chain/{path...}", chainProxy(rest))
 	h.mux.Handle("GET /api/rpc/{method}", rpcProxy(rpc))

@@ -191,7 +191,7 @@ const VIEWS = {
   lease: { route: "#/leases/2", text: ["Lease 2", "Session key", "basalt", "20 GB", "Escrow left"] },
   storage: {
     route: "#/storage",
-    text: ["12 of 12 up", "Where pieces lie", "photos", "repair begins below 6", "basalt"],
+    text: ["12 of 12 up", "Where pieces lie", "photos", "repair begins at 6", "basalt"],
   },
   buckets: {
     route: "#/buckets",

@@ -13,7 +13,6 @@ import {
   object,
   small,
   text,
-  whole,
   wholeOr0,
   type Json,
 } from "./json.ts";
@@ -268,14 +267,10 @@ export function moduleAddress(account: unknown): string {
   return text(object(a["base_account"])["address"]) || text(object(a["value"])["address"]);
 }
 
-export interface Supply {
-  now: bigint;
-  genesis: bigint | undefined;
-}
-
-export async function supply(signal: AbortSignal): Promise<Supply> {
-  const answer = object(await get("/api/supply", signal));
-  return { now: wholeOr0(answer["now"]), genesis: whole(answer["genesis"]) };
+/** The part of every payment that is burned, in basis points. */
+export async function feeBps(signal: AbortSignal): Promise<number> {
+  const answer = object(await get("/api/chain/cairn/market/v1/params", signal));
+  return small(object(answer["params"])["fee_bps"]) ?? 0;
 }
 
 // Blocks, from CometBFT's RPC.

@@ -2,7 +2,7 @@
 
 import type { Class, Node, Placement } from "./network.ts";
 
-/** How a segment stands: at least optimal pieces can be had, at least repair, fewer, just enough to read it, too few. */
+/** How a segment stands: at least optimal pieces can be had, more than repair, fewer, just enough to read it, too few. */
 export type Risk = "whole" | "fair" | "low" | "critical" | "lost";
 
 /** A node that holds pieces or could. */
@@ -34,10 +34,11 @@ export interface Grid {
 /** In a picture with more nodes than this, those without a piece are left out. */
 const MANY_NODES = 24;
 
-export function risk(live: number, of: Class): Risk {
+export function risk(live: number, of: Class | undefined): Risk {
+  if (!of) return "fair";
   if (live < of.k) return "lost";
   if (live === of.k) return "critical";
-  if (live < of.repair) return "low";
+  if (live <= of.repair) return "low";
   return live < of.optimal ? "fair" : "whole";
 }
 
@@ -58,12 +59,13 @@ export function grid(placement: Placement, nodes: Node[]): Grid {
   const rows = [...known.values()]
     .filter((row) => row.pieces > 0 || known.size <= MANY_NODES)
     .sort((a, b) => (BigInt(a.device) < BigInt(b.device) ? -1 : 1));
+  const classes = new Map(placement.classes.map((c) => [c.name, c]));
   const tally: Record<Risk, number> = { whole: 0, fair: 0, low: 0, critical: 0, lost: 0 };
   const columns = placement.segments.map((segment) => {
     const holders = new Set(segment.devices);
     const cells = rows.map((row) => holders.has(row.device));
     const live = rows.filter((row, i) => row.up && cells[i]).length;
-    const stands = risk(live, placement.class);
+    const stands = risk(live, classes.get(segment.class));
     tally[stands]++;
     return { id: segment.id, size: segment.size, cells, live, risk: stands };
   });

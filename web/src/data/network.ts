@@ -1,7 +1,7 @@
 // What is not on the chain: the network around this page, its storage nodes and its gateway.
 
 import { get, query } from "./http.ts";
-import { id, list, moment, object, small, text, whole, wholeOr0 } from "./json.ts";
+import { id, list, moment, object, small, text, wholeOr0 } from "./json.ts";
 
 export interface Account {
   name: string;
@@ -66,12 +66,14 @@ export interface Node {
 export interface Figures {
   endpoint: string;
   used: bigint;
+  /** 0 for no limit. */
   capacity: bigint;
   reserved: bigint;
   pieces: bigint;
   leases: bigint;
   earned: bigint;
-  pending: bigint | undefined;
+  /** Owed by vouchers and by the stream, and not settled yet. */
+  pending: bigint;
   egress: bigint;
   ingress: bigint;
   uptime: number | undefined;
@@ -79,7 +81,6 @@ export interface Figures {
   warnings: string[];
 }
 
-/** pending_vouchers may be a count or an amount object; only a plain number is shown. */
 export function readNode(value: unknown): Node {
   const n = object(value);
   const s = n["status"] === undefined || n["status"] === null ? undefined : object(n["status"]);
@@ -98,10 +99,10 @@ export function readNode(value: unknown): Node {
       pieces: wholeOr0(s["pieces"]),
       leases: wholeOr0(s["leases"]),
       earned: wholeOr0(s["earned"]),
-      pending: whole(s["pending_vouchers"]),
+      pending: wholeOr0(s["pending_vouchers"]) + wholeOr0(s["pending_stream"]),
       egress: wholeOr0(s["egress_bytes"]),
       ingress: wholeOr0(s["ingress_bytes"]),
-      uptime: small(s["uptime_s"]),
+      uptime: small(s["uptime_s"]) ?? small(s["uptime"]),
       version: text(s["version"]),
       warnings: list(s["warnings"], warning).filter((w) => w !== ""),
     },
@@ -135,6 +136,8 @@ export interface Peer {
   pieces: bigint;
   /** Share of requests that succeeded, 0..1. */
   success: number | undefined;
+  /** Why it is given no new pieces; "" where it is. */
+  excluded: string;
 }
 
 export interface Gateway {
@@ -181,6 +184,7 @@ export function readGateway(value: unknown): Gateway {
         bytes: wholeOr0(p["bytes"]),
         pieces: wholeOr0(p["pieces"]),
         success: small(p["success"]),
+        excluded: text(p["excluded"]),
       };
     }),
     lease: id(lease["id"])
@@ -224,31 +228,38 @@ export interface Class {
 
 export interface Placement {
   bucket: string;
-  class: Class;
-  segmentsTotal: number;
+  classes: Class[];
+  /** Of the bucket; undefined where the gateway did not count them all. */
+  segmentsTotal: number | undefined;
   /** Most at risk first; devices that hold a piece as far as the gateway knows. */
-  segments: { id: string; size: bigint; devices: string[] }[];
+  segments: { id: string; size: bigint; class: string; devices: string[] }[];
 }
 
 export function readPlacement(value: unknown): Placement {
   const p = object(value);
-  const c = object(p["class"]);
-  const segments = list(p["segments"], (entry) => {
-    const s = object(entry);
-    const devices = list(s["pieces"], (piece) => id(piece) || id(object(piece)["device"]));
-    return { id: text(s["id"]), size: wholeOr0(s["size"]), devices: devices.filter((d) => d !== "") };
-  });
   return {
     bucket: text(p["bucket"]),
-    class: {
-      name: text(c["name"]),
-      k: small(c["k"]) ?? 0,
-      repair: small(c["repair"]) ?? 0,
-      optimal: small(c["optimal"]) ?? 0,
-      total: small(c["total"]) ?? 0,
-    },
-    segmentsTotal: small(p["segments_total"]) ?? segments.length,
-    segments,
+    classes: list(p["classes"], (entry) => {
+      const c = object(entry);
+      const count = (field: string) => small(c[field]) ?? 0;
+      return {
+        name: text(c["name"]),
+        k: count("k"),
+        repair: count("repair"),
+        optimal: count("optimal"),
+        total: count("total"),
+      };
+    }),
+    segmentsTotal: small(p["segments_total"]),
+    segments: list(p["segments"], (entry) => {
+      const s = object(entry);
+      return {
+        id: text(s["id"]),
+        size: wholeOr0(s["size"]),
+        class: text(s["class"]),
+        devices: list(s["pieces"], id).filter((device) => device !== ""),
+      };
+    }),
   };
 }
 

@@ -16,7 +16,7 @@ export const devices = new Resource((signal) => chain.devices(signal), CALM);
 export const offers = new Resource((signal) => chain.offers(signal, { only_open: true }), CALM);
 export const leases = new Resource((signal) => chain.leases(signal), CALM);
 export const escrow = new Resource(chain.escrow, CALM);
-export const supply = new Resource(chain.supply, CALM);
+export const feeBps = new Resource(chain.feeBps, RARE);
 
 export const device = keyed(chain.device, CALM);
 export const deviceOffers = keyed((id, signal) => chain.offers(signal, { device: id }), CALM);
@@ -26,6 +26,6 @@ export const lease = keyed(chain.lease, CALM);
 export const balance = keyed(chain.balance, CALM);
 export const owned = keyed((owner, signal) => chain.devices(signal, { owner }), CALM);
 export const consumed = keyed((consumer, signal) => chain.leases(signal, { consumer }), CALM);
-export const placement = keyed((bucket, signal) => network.placement(bucket, 64, signal), LIVE);
+export const placement = keyed((bucket, signal) => network.placement(bucket, 64, signal), CALM);
 /** A block does not change. */
 export const block = keyed((height, signal) => chain.block(Number(height), signal), 3_600_000);

@@ -83,11 +83,7 @@ describe("the picture of pieces", () => {
 
   test("risk by pieces that can be had", () => {
     expect([10, 8, 7, 6, 5, 4, 3, 0].map((live) => risk(live, dev))).toEqual([
-      "whole",
-      "whole",
-      "fair",
-      "fair",
-      "low",
+      "whole", "whole", "fair", "low", "low",
       "critical",
       "lost",
       "lost",
@@ -96,8 +92,8 @@ describe("the picture of pieces", () => {
 
   test("a node that is down holds pieces that cannot be had", () => {
     const placement = readPlacement({
-      class: dev,
-      segments: [{ id: "s", size: 5, pieces: [1, 2, 3, "4", { device: 5 }] }],
+      classes: [dev],
+      segments: [{ id: "s", size: 5, class: "dev", pieces: [1, 2, 3, "4", 5] }],
     });
     const g = grid(placement, [node("one", 1, true), node("two", 2, false), node("nine", 9, true)]);
     expect(g.rows.map((r) => r.name)).toEqual(["one", "two", "3", "4", "5", "nine"]);
@@ -109,14 +105,27 @@ describe("the picture of pieces", () => {
     expect(g.tally.critical).toBe(1);
   });
 
+  test("each segment is judged by its own class, and one of an unknown class is not judged", () => {
+    const small = { name: "small", k: 1, repair: 1, optimal: 2, total: 3 };
+    const of = (name: string) => ({ id: name, class: name, pieces: [1, 2] });
+    const placement = readPlacement({ classes: [dev, small], segments: [of("dev"), of("small"), of("new")] });
+    expect(grid(placement, []).columns.map((c) => c.risk)).toEqual(["lost", "whole", "fair"]);
+  });
+
   test("a piece named twice counts once", () => {
-    const placement = readPlacement({ class: dev, segments: [{ id: "s", pieces: [1, 1, 1, 1] }] });
+    const placement = readPlacement({
+      classes: [dev],
+      segments: [{ id: "s", class: "dev", pieces: [1, 1, 1, 1] }],
+    });
     expect(grid(placement, []).columns[0]!.live).toBe(1);
   });
 
   test("of very many nodes only those with pieces are drawn, in the order of their ids", () => {
     const nodes = Array.from({ length: 100 }, (_, i) => node(`n${i}`, i + 1, true));
-    const placement = readPlacement({ class: dev, segments: [{ id: "s", pieces: ["10", "9", "100"] }] });
+    const placement = readPlacement({
+      classes: [dev],
+      segments: [{ id: "s", class: "dev", pieces: ["10", "9", "100"] }],
+    });
     expect(grid(placement, nodes).rows.map((r) => r.device)).toEqual(["9", "10", "100"]);
   });
 });
