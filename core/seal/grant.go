@@ -121,7 +121,7 @@ func (g Grant) check() error {
 func ParseGrant(text string) (Grant, error) {
 	body, ok := strings.CutPrefix(text, grantPrefix)
 	if !ok {
-		return Grant{}, fmt.Errorf("%w: want %s...", ErrGrant, grantPrefix)
+		return Grant{}, fmt.Errorf("%w: want it to begin with %s", ErrGrant, grantPrefix)
 	}
 	b, err := base64.RawURLEncoding.DecodeString(body)
 	if err != nil || base64.RawURLEncoding.EncodeToString(b) != body {

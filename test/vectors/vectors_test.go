@@ -183,9 +183,15 @@ func prices(t *testing.T) file {
 		amount              string
 		per, units, seconds uint64
 	}{
-		{"0", 1, most, most}, {"1", 3, 2, 1}, {"1", 3, 3, 1}, {"7", 1_000_000_007, 1 << 40, 86_400},
-		{"340282366920938463463374607431768211455", most, most, 1}, {"340282366920938463463374607431768211455", 1, 2, 1},
-		{"1", 1, most, most}, {"340282366920938463463374607431768211455", most, most, most}, {"1", 0, 1, 1},
+		{"0", 1, most, most},
+		{"1", 3, 2, 1},
+		{"1", 3, 3, 1},
+		{"7", 1_000_000_007, 1 << 40, 86_400},
+		{"340282366920938463463374607431768211455", most, most, 1},
+		{"340282366920938463463374607431768211455", 1, 2, 1},
+		{"1", 1, most, most},
+		{"340282366920938463463374607431768211455", most, most, most},
+		{"1", 0, 1, 1},
 	} {
 		o := of("amount", c.amount, "per", c.per, "units", c.units, "seconds", c.seconds)
 		if cost, err := (price.Rate{Amount: amount(t, c.amount), Per: c.per}).StreamCost(c.units, c.seconds); err == nil {
@@ -231,8 +237,10 @@ func vouchers(t *testing.T) file {
 	for i, v := range []voucher.Voucher{
 		{ChainID: "c", Lease: 1, Device: 1, Seq: 1, Expiry: 1},
 		{ChainID: "cairn-devnet-1", Lease: 7, Device: 9, Units: 1 << 24, Amount: amount(t, "1500000000000000000"), Seq: 3, Expiry: 1_800_000_000},
-		{ChainID: "abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJKLMNOPQRST-01", Lease: 1<<64 - 1, Device: 1<<64 - 1, Units: 1<<64 - 1,
-			Amount: price.Amount{Hi: 1<<64 - 1, Lo: 1<<64 - 1}, Seq: 1<<64 - 1, Expiry: 1<<63 - 1},
+		{
+			ChainID: "abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJKLMNOPQRST-01", Lease: 1<<64 - 1, Device: 1<<64 - 1, Units: 1<<64 - 1,
+			Amount: price.Amount{Hi: 1<<64 - 1, Lo: 1<<64 - 1}, Seq: 1<<64 - 1, Expiry: 1<<63 - 1,
+		},
 	} {
 		k := key(byte(i + 1))
 		s := voucher.Sign(k, v)
@@ -283,8 +291,10 @@ func receipts(t *testing.T) file {
 	f := file{About: "core/piece, docs/format/receipt.md. Seeds of Ed25519 keys are one byte 32 times."}
 	for i, r := range []piece.Receipt{
 		{ChainID: "c", Lease: 1, Device: 1, Root: piece.RootOf(nil), Expiry: 2, IssuedAt: 1},
-		{ChainID: "cairn-devnet-1", Lease: 7, Device: 9, ID: piece.ID(pattern(32)), Root: piece.RootOf(pattern(piece.MaxSize)), Size: piece.MaxSize,
-			Expiry: 1_800_000_000, IssuedAt: 1_790_000_000},
+		{
+			ChainID: "cairn-devnet-1", Lease: 7, Device: 9, ID: piece.ID(pattern(32)), Root: piece.RootOf(pattern(piece.MaxSize)), Size: piece.MaxSize,
+			Expiry: 1_800_000_000, IssuedAt: 1_790_000_000,
+		},
 	} {
 		k := key(byte(i + 1))
 		s := piece.SignReceipt(k, r)
@@ -485,8 +495,10 @@ func sumTrees(t *testing.T) file {
 	for _, n := range []int{1, 2, 3, 5, 8, 100} {
 		var leaves []merkle.Leaf
 		for i := range n {
-			leaves = append(leaves, merkle.Leaf{ID: piece.ID(bytes.Repeat([]byte{byte(i + 1)}, 32)), Root: piece.RootOf(pattern(i)),
-				Chunks: uint64(i%7 + 1), Expiry: int64(1000 + i)})
+			leaves = append(leaves, merkle.Leaf{
+				ID: piece.ID(bytes.Repeat([]byte{byte(i + 1)}, 32)), Root: piece.RootOf(pattern(i)),
+				Chunks: uint64(i%7 + 1), Expiry: int64(1000 + i),
+			})
 		}
 		tree, err := merkle.Build(leaves)
 		if err != nil {
