@@ -9,6 +9,7 @@ import (
 
 	"cosmossdk.io/math"
 	sdk "github.com/cosmos/cosmos-sdk/types"
+	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
 
 	devicev1 "github.com/cairn-network/cairn/api/cairn/device/v1"
 	marketv1 "github.com/cairn-network/cairn/api/cairn/market/v1"
@@ -25,6 +26,8 @@ const denom = "acairn"
 
 // authority may change params in these tests.
 var authority = stage.Account(1000)
+
+var moduleAccount = authtypes.NewModuleAddress(market.ModuleName)
 
 // fixture is the market over the real registry of devices, real stores and a conserving bank.
 type fixture struct {
