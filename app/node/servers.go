@@ -62,7 +62,7 @@ func (n *Node) buildGRPC(clientCtx *client.Context, config serverconfig.GRPCConf
 		name:  "gRPC",
 		serve: func() error { return rpc.Serve(listener) },
 		close: func() error {
-			err := errors.Join(connection.Close(), closeListener(listener))
+			err := connection.Close()
 			graceful := make(chan struct{})
 			go func() { rpc.GracefulStop(); close(graceful) }()
 			select {
@@ -71,7 +71,7 @@ func (n *Node) buildGRPC(clientCtx *client.Context, config serverconfig.GRPCConf
 				rpc.Stop()
 				<-graceful
 			}
-			return err
+			return errors.Join(err, closeListener(listener))
 		},
 	})
 	return nil
