@@ -77,13 +77,15 @@ func tool(t *testing.T, name string) string {
 	return path
 }
 
+// run gives what a client prints to standard output.
 func (c *clients) run(t *testing.T, name string, args ...string) string {
 	t.Helper()
 	cmd := exec.Command(tool(t, name), args...)
 	cmd.Env = c.env
-	out, err := cmd.CombinedOutput()
-	require.NoErrorf(t, err, "%s %s\n%s", name, strings.Join(args, " "), out)
-	return string(out)
+	var out, trouble bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &trouble
+	require.NoErrorf(t, cmd.Run(), "%s %s\n%s%s", name, strings.Join(args, " "), &out, &trouble)
+	return out.String()
 }
 
 func (c *clients) fails(t *testing.T, name string, args ...string) string {
