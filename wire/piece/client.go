@@ -316,40 +316,72 @@ func (c *Conn) dispatch(h frameHeader, buf *buffer) error {
 	return nil
 }
 
-// pay answers demands, one at a time. A demand that cannot be met is dropped: the provider stops
-// serving when its credit is used up, and the get that waits ends with ErrUnpaid.
+// payAgain is how soon a demand that could not be met in full is looked at again: bytes that the
+// provider has counted may still be on their way.
+const payAgain = 20 * time.Millisecond
+
+// payTries is how often, before the provider has to ask again.
+const payTries = 250
+
+// pay answers demands, one at a time. What cannot be paid is dropped when a newer demand comes: the
+// provider stops serving when its credit is used up, and the get that waits ends with ErrUnpaid.
 func (c *Conn) pay(ctx context.Context) {
 	defer c.running.Done()
-	for {
-		var d Demand
+	var d Demand
+	for tries := 0; ; {
+		var again <-chan time.Time
+		if d.Served > d.Paid && tries < payTries {
+			again = time.After(payAgain)
+		}
 		select {
 		case d = <-c.paying:
+			tries = 0
+		case <-again:
+			tries++
 		case <-c.sess.done:
 			return
 		}
-		if c.opts.Vouchers == nil || d.Served <= d.Paid {
-			continue
-		}
-		// The provider's word holds only as far as bytes came in.
-		units := min(d.Served-d.Paid, c.received.Load()-c.paid.Load())
-		if units == 0 {
-			continue
-		}
-		v, err := c.opts.Vouchers.Voucher(ctx, c.session.Lease, c.device, d.Paid, units)
+		paid, err := c.payOnce(ctx, d)
+		d.Paid += paid
 		if err != nil {
-			continue
+			d = Demand{} // the next one starts afresh
 		}
-		b, err := v.MarshalBinary()
-		if err != nil {
-			continue
-		}
-		buf, err := c.call(ctx, opVoucher, b)
-		if err != nil {
-			continue
-		}
-		buf.free()
-		c.paid.Add(units)
 	}
+}
+
+// payOnce sends a voucher for as much of a demand as bytes came in: the provider's word alone is
+// worth nothing.
+func (c *Conn) payOnce(ctx context.Context, d Demand) (units uint64, err error) {
+	if c.opts.Vouchers == nil {
+		return 0, ErrUnpaid
+	}
+	if d.Served <= d.Paid {
+		return 0, nil
+	}
+	units = min(d.Served-d.Paid, c.Owed())
+	if units == 0 {
+		return 0, nil
+	}
+	v, err := c.opts.Vouchers.Voucher(ctx, c.session.Lease, c.device, d.Paid, units)
+	if err != nil {
+		return 0, err
+	}
+	b, err := v.MarshalBinary()
+	if err != nil {
+		return 0, err
+	}
+	st, err := c.open(ctx, [][]byte{{byte(opVoucher)}, b})
+	if err != nil {
+		return 0, err
+	}
+	buf, err := c.answer(ctx, st)
+	c.finish(st, ctx.Err() == nil || err == nil)
+	if err != nil {
+		return 0, err
+	}
+	buf.free()
+	c.paid.Add(units)
+	return units, nil
 }
 
 // keepAlive pings a quiet connection, and gives up one that stays silent.
@@ -391,13 +423,23 @@ func (c *Conn) begin(ctx context.Context, parts ...[]byte) (*stream, error) {
 			return nil, c.sess.closed()
 		}
 	}
-	// Ids must reach the provider in rising order, so that the id is drawn with the right to write.
+	st, err := c.open(ctx, parts)
+	if err != nil {
+		<-c.slots
+		return nil, err
+	}
+	st.slot = true
+	return st, nil
+}
+
+// open sends a request without a slot: a payment must not wait for the gets that wait for it.
+func (c *Conn) open(ctx context.Context, parts [][]byte) (*stream, error) {
 	n := 0
 	for _, p := range parts {
 		n += len(p)
 	}
+	// Ids must reach the provider in rising order, so that the id is drawn with the right to write.
 	if err := c.sess.acquire(ctx); err != nil {
-		<-c.slots
 		return nil, err
 	}
 	c.lastID++
@@ -410,7 +452,6 @@ func (c *Conn) begin(ctx context.Context, parts ...[]byte) (*stream, error) {
 		err = c.sess.writeLocked(frameRequest, st.id, n, parts)
 	}
 	if err := c.sess.release(err); err != nil {
-		<-c.slots
 		return nil, err
 	}
 	return st, nil
@@ -419,7 +460,9 @@ func (c *Conn) begin(ctx context.Context, parts ...[]byte) (*stream, error) {
 // finish closes the stream; when it ended before its answer, the provider is told.
 func (c *Conn) finish(st *stream, answered bool) {
 	c.sess.forget(st)
-	<-c.slots
+	if st.slot {
+		<-c.slots
+	}
 	if !answered && c.sess.closed() == nil {
 		// Whoever cancels does not wait for a busy connection.
 		c.sess.flushes.Add(1)

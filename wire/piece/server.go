@@ -153,13 +153,13 @@ func (s *Server) Stats() ServerStats {
 	return st
 }
 
-// Serve accepts connections on l until ctx is done, then says goodbye to all clients, waits for the
-// requests under way to end, and closes l. It returns nil after ctx, else why accepting ended.
+// Serve accepts connections on l until ctx is done, then says goodbye to all clients, ends their
+// requests, waits for the handlers, and closes l. It returns nil after ctx, else why accepting ended.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
-	ctx, cancel := context.WithCancel(ctx)
+	defer context.AfterFunc(ctx, func() { l.Close() })()
+	// Connections outlive ctx by the time that a goodbye takes.
+	conns, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	stop := context.AfterFunc(ctx, func() { l.Close() })
-	defer stop()
 	var failure error
 	for {
 		nc, err := l.Accept()
@@ -177,19 +177,17 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 			}
 			break
 		}
-		s.start(ctx, nc)
+		s.start(conns, nc)
 	}
 	l.Close()
 	s.mu.Lock()
 	s.stopped = true
-	conns := make([]*serverConn, 0, len(s.conns))
+	var goodbyes sync.WaitGroup
 	for c := range s.conns {
-		conns = append(conns, c)
+		goodbyes.Go(func() { c.goAway(ErrShutdown) })
 	}
 	s.mu.Unlock()
-	for _, c := range conns {
-		c.goAway(ErrShutdown)
-	}
+	goodbyes.Wait()
 	cancel()
 	s.running.Wait()
 	return failure
@@ -303,11 +301,13 @@ func (c *serverConn) serve(ctx context.Context) error {
 	go c.watch(ctx)
 	for {
 		h, buf, err := c.sess.readFrame()
-		if err != nil {
-			return err
+		if err == nil {
+			err = c.dispatch(ctx, h, buf)
 		}
-		if err := c.dispatch(ctx, h, buf); err != nil {
-			c.goAway(err)
+		if err != nil {
+			if _, ours := asError(err); ours {
+				c.goAway(err)
+			}
 			return err
 		}
 	}
@@ -481,8 +481,11 @@ func (c *serverConn) request(ctx context.Context, h frameHeader, buf *buffer) er
 	if q.op == opVoucher {
 		limit, running = maxPayments, &c.payments
 	}
-	busy := running.Add(1) > limit
-	if busy && running.Load() > 2*limit {
+	// A client uses a slot again as soon as it has the answer, which is before this side has put
+	// the request away: hence more than the limit is borne.
+	now := running.Add(1)
+	busy := now > limit+limit/2+8
+	if now > 4*(limit+8) {
 		// It was told the limit and runs on all the same.
 		running.Add(-1)
 		release()

@@ -63,6 +63,7 @@ type stream struct {
 	id   uint32
 	sess *session
 	wake chan struct{} // capacity 1: something below changed
+	slot bool          // client: counts among the open requests
 
 	mu       sync.Mutex
 	events   []event
