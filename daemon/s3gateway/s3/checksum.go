@@ -12,6 +12,7 @@ import (
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/versity/versitygw/s3api/utils"
+	"github.com/versity/versitygw/s3err"
 	"github.com/versity/versitygw/s3response"
 
 	"github.com/cairn-network/cairn/daemon/s3gateway/metabase"
@@ -214,5 +215,20 @@ type counter struct {
 func (c *counter) Read(p []byte) (int, error) {
 	n, err := c.r.Read(p)
 	*c.n += int64(n)
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		err = s3err.GetAPIError(s3err.ErrIncompleteBody)
+	}
 	return n, err
+}
+
+// maxDrain is how much of a refused body is read for the client's sake.
+const maxDrain = 64 << 20
+
+// drain reads what is left of a body that was refused, within limits: most
+// clients look at the answer only when they have sent everything, and take a
+// connection closed before for a network error.
+func drain(body io.Reader) {
+	if body != nil {
+		_, _ = io.CopyN(io.Discard, body, maxDrain) // the refusal is what counts
+	}
 }

@@ -41,6 +41,7 @@ func (b *Backend) PutObject(ctx context.Context, in s3response.PutObjectInput) (
 	}
 	cond := writeCondition(in.IfMatch, in.IfNoneMatch)
 	if err := b.refuseEarly(ctx, at, cond); err != nil {
+		drain(in.Body)
 		return out, err
 	}
 
@@ -139,8 +140,9 @@ func (b *Backend) storeSegments(ctx context.Context, bkt metabase.Bucket, extent
 	if err != nil {
 		// The body's own error says more than the engine's wrapping of it.
 		if rest.err != nil {
-			err = rest.err
+			return extent, segs, rest.err
 		}
+		drain(rest)
 		return extent, segs, err
 	}
 	extent.Size = n
