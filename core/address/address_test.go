@@ -68,6 +68,29 @@ func TestBech32(t *testing.T) {
 	})
 }
 
+// Bits that fill the last character are zero, and less than a character: one text for each value.
+func TestPaddingIsZero(t *testing.T) {
+	text := func(words ...byte) string {
+		sum := polymod(append(append(expand("x"), words...), make([]byte, checksumSize)...)) ^ 1
+		out := []byte("x1")
+		for i := range checksumSize {
+			words = append(words, byte(sum>>(5*(checksumSize-1-i))&31))
+		}
+		for _, w := range words {
+			out = append(out, alphabet[w])
+		}
+		return string(out)
+	}
+	if _, data, err := DecodeBech32(text(31, 28)); err != nil || !bytes.Equal(data, []byte{0xff}) {
+		t.Errorf("%x, %v", data, err)
+	}
+	for _, words := range [][]byte{{31, 29}, {31, 28, 0}, {1}} {
+		if _, data, err := DecodeBech32(text(words...)); !errors.Is(err, ErrAddress) {
+			t.Errorf("%v: %x, %v", words, data, err)
+		}
+	}
+}
+
 func TestBothSpellingsAreOneAccount(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a := [Size]byte(rapid.SliceOfN(rapid.Byte(), Size, Size).Draw(t, "address"))

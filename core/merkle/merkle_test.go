@@ -96,6 +96,13 @@ func TestAlteredProofsFail(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		two := bytes.Clone(good)
+		two[leafSize+1] = 2
+		for _, bad := range [][]byte{nil, good[:leafSize], good[:len(good)-1], append(bytes.Clone(good), 0), two} {
+			if err := new(Proof).UnmarshalBinary(bad); !errors.Is(err, ErrEncoding) {
+				t.Fatalf("%d of %d bytes: %v", len(bad), len(good), err)
+			}
+		}
 		for at := range good {
 			bad := bytes.Clone(good)
 			bad[at] ^= 1

@@ -10,7 +10,7 @@ import (
 
 func drawAmount(t *rapid.T, label string) Amount {
 	// Shifting makes small values and values next to word boundaries as likely as large ones.
-	a := Amount{rapid.Uint64().Draw(t, label+".hi"), rapid.Uint64().Draw(t, label+".lo")}
+	a := Amount{drawWord(t, label+".hi"), drawWord(t, label+".lo")}
 	shift := rapid.IntRange(0, 128).Draw(t, label+".shift")
 	b := new(big.Int).Rsh(a.Big(), uint(shift))
 	a, err := FromBig(b)
@@ -21,6 +21,9 @@ func drawAmount(t *rapid.T, label string) Amount {
 }
 
 func drawWord(t *rapid.T, label string) uint64 {
+	if rapid.Bool().Draw(t, label+".edge") {
+		return rapid.SampledFrom([]uint64{0, 1, 2, 1 << 32, 1 << 63, 1<<64 - 1}).Draw(t, label)
+	}
 	return rapid.Uint64().Draw(t, label) >> rapid.IntRange(0, 64).Draw(t, label+".shift")
 }
 
@@ -62,6 +65,29 @@ func TestArithmeticMatchesBigIntegers(t *testing.T) {
 		held := new(big.Int).Mul(num, new(big.Int).SetUint64(b.Lo))
 		check(t, "n*b*a/d", c, err != nil, held.Div(held.Mul(held, a.Big()), den))
 	})
+}
+
+// Products beyond 192 bits whose middle words look harmless.
+func TestCostsBeyondTheRangeAreRefused(t *testing.T) {
+	const most = 1<<64 - 1
+	for _, c := range []struct {
+		rate           Rate
+		units, seconds uint64
+	}{
+		{Rate{Amount{Hi: 1 << 63}, most}, 1 << 63, 1 << 63},
+		{Rate{Amount{most, most}, most}, 4504149450301441, 8191}, // units * seconds = 2^65-1
+		{Rate{Amount{1, 0}, 1}, most, 2},
+	} {
+		if got, err := c.rate.StreamCost(c.units, c.seconds); !errors.Is(err, ErrRange) {
+			t.Errorf("%d units for %d s at %+v cost %s, %v", c.units, c.seconds, c.rate, got, err)
+		}
+	}
+	if _, err := (Rate{Amount: FromUint64(1)}).Cost(1); !errors.Is(err, ErrRate) {
+		t.Errorf("a rate for every 0 units: %v", err)
+	}
+	if got, err := (Rate{}).StreamCost(most, most); err != nil || !got.IsZero() {
+		t.Errorf("what is free costs %s, %v", got, err)
+	}
 }
 
 func TestTextRoundTrips(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 
 	voi "github.com/oasisprotocol/curve25519-voi/primitives/ed25519"
 	"github.com/zeebo/blake3"
@@ -105,25 +106,14 @@ func (b *Batch) Verify() (bad []int) {
 	if len(b.entries) == 0 {
 		return nil
 	}
-	// Length prefixes make what is hashed injective in the list of entries.
-	transcript := blake3.NewDeriveKey("cairn/signature/v1 batch coefficients")
-	field := func(p []byte) {
-		var n [8]byte
-		binary.BigEndian.PutUint64(n[:], uint64(len(p)))
-		_, _ = transcript.Write(n[:]) // a hash never fails
-		_, _ = transcript.Write(p)
-	}
 	v := voi.NewBatchVerifierWithCapacity(len(b.entries))
 	if len(b.entries) > smallBatch {
 		v.ForceNoPublicKeyExpansion()
 	}
 	for _, e := range b.entries {
-		field(e.key)
-		field(e.message)
-		field(e.sig)
 		v.AddWithOptions(voi.PublicKey(e.key), e.message, e.sig, zip215)
 	}
-	all, holds := v.Verify(transcript.Digest())
+	all, holds := v.Verify(b.coefficients())
 	if all {
 		return nil
 	}
@@ -133,6 +123,22 @@ func (b *Batch) Verify() (bad []int) {
 		}
 	}
 	return bad
+}
+
+// coefficients returns the randomness of the batch's coefficients: a stream that depends on every bit
+// of every entry, so that nobody can choose an entry knowing its coefficient.
+func (b *Batch) coefficients() io.Reader {
+	transcript := blake3.NewDeriveKey("cairn/signature/v1 batch coefficients")
+	var length [8]byte
+	for _, e := range b.entries {
+		for _, field := range [][]byte{e.key, e.message, e.sig} {
+			// A length before each field makes the transcript injective in the list of entries.
+			binary.BigEndian.PutUint64(length[:], uint64(len(field)))
+			_, _ = transcript.Write(length[:]) // a hash never fails
+			_, _ = transcript.Write(field)
+		}
+	}
+	return transcript.Digest()
 }
 
 // smallBatch is the largest batch for which tables of the keys' multiples pay off.
