@@ -26,6 +26,7 @@ type logFile struct {
 
 	mu        sync.Mutex      // guards what follows and the order of headers (INV-STORE-2)
 	tail      int64           // where the next record goes
+	durable   int64           // tail when the last sync that succeeded began
 	allocated int64           // blocks set aside up to here
 	sealed    bool            // takes no more records
 	failed    error           // first failed write or sync (INV-STORE-7)
@@ -161,19 +162,39 @@ func (l *logFile) settle(off int64, abandoned bool) (freed bool) {
 func (l *logFile) sync() error {
 	return l.syncs.sync(func() error {
 		l.mu.Lock()
-		failed := l.failed
+		failed, tail := l.failed, l.tail
+		if failed != nil {
+			l.disown() // of what was written since
+		}
 		l.mu.Unlock()
 		if failed != nil {
 			return failed
 		}
 		l.synced.Add(1)
-		if err := l.file.Sync(); err != nil {
-			l.mu.Lock()
-			defer l.mu.Unlock()
+		err := l.file.Sync()
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if err != nil {
+			l.disown()
 			return l.fail(fmt.Errorf("syncing log %d: %w", l.id, err))
 		}
+		l.durable = tail
 		return nil
 	})
+}
+
+// disown takes back, after a failed sync, the records that were not acknowledged: the kernel may
+// show their bytes until it needs the memory, though the disk never got them, and a process that
+// opens the log meanwhile must not take them for pieces. Best effort: the disk is failing. Call
+// with mu held.
+func (l *logFile) disown() {
+	_ = l.file.Truncate(max(l.durable, logHeaderSize))
+	var nothing [trailerSize]byte
+	for off, n := range l.pending {
+		if off+n <= l.durable {
+			_, _ = l.file.WriteAt(nothing[:], off+n-trailerSize)
+		}
+	}
 }
 
 // seal ends appending and gives blocks set aside and not used back.

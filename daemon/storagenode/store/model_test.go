@@ -287,6 +287,12 @@ func TestModel(t *testing.T) {
 				m.fs.locked = false
 				reopen(t, m.fs)
 			},
+			"kill": func(t *rapid.T) {
+				// The process goes, the machine stays: the next one sees what was never synced.
+				m.fs.fault = nil
+				m.fs.locked = false
+				reopen(t, m.fs)
+			},
 			"power cut": func(t *rapid.T) {
 				seed := rapid.Uint64().Draw(t, "seed")
 				reopen(t, m.fs.crash(rand.New(rand.NewPCG(seed, 0))))

@@ -221,6 +221,7 @@ func (s *Store) scan(l *logFile, mark logMark, changes []change) ([]change, erro
 	if err != nil {
 		return changes, fmt.Errorf("reading log %d: %w", l.id, err)
 	}
+	before := len(changes)
 	sc := scanner{l: l, size: size, secret: s.secret, verify: s.generation > 0 || s.newest(l)}
 	for _, off := range mark.pending {
 		if _, changes, err = sc.record(off, changes); err != nil {
@@ -257,6 +258,13 @@ func (s *Store) scan(l *logFile, mark logMark, changes []change) ([]change, erro
 	// A record without a trailer at the end is what a crash leaves: the tail stays before it. The
 	// file may end before a checkpoint's mark, inside a record that was never finished; the tail
 	// stays at the mark all the same, so that it never lies inside the extent of a header.
+	if len(changes) > before {
+		// A process that was killed may have left them to the kernel, which has not written them yet.
+		if err := l.file.Sync(); err != nil {
+			return changes, fmt.Errorf("syncing log %d: %w", l.id, err)
+		}
+	}
+	l.durable = l.tail
 	return changes, nil
 }
 

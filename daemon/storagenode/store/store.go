@@ -318,7 +318,7 @@ func (s *Store) createLog(c class) (*logFile, error) {
 func (s *Store) newLog(h logHeader, name string, f File) *logFile {
 	l := &logFile{
 		logHeader: h, name: name, file: f, seed: seed(s.secret, h.id),
-		tail: logHeaderSize, allocated: logHeaderSize, pending: map[int64]int64{}, scrubbed: s.config.Now().Unix(),
+		tail: logHeaderSize, durable: logHeaderSize, allocated: logHeaderSize, pending: map[int64]int64{}, scrubbed: s.config.Now().Unix(),
 	}
 	l.refs.Store(1)
 	return l
