@@ -95,7 +95,7 @@ func (f *File) Abort() {
 	}
 	f.done = true
 	f.Close()
-	os.Remove(f.Name())
+	_ = os.Remove(f.Name()) // what stays is a hidden file that nobody reads
 }
 
 // SyncDir makes the names in a directory durable: creations, renames, removals.

@@ -63,7 +63,7 @@ func Table(w io.Writer, header []string, rows [][]string) {
 	for _, row := range rows {
 		fmt.Fprintln(tw, strings.Join(row, "\t"))
 	}
-	tw.Flush()
+	_ = tw.Flush() // as fmt.Fprint: whoever reads the terminal has gone
 }
 
 // Secret asks for a passphrase without showing it. It fails where nobody can answer.

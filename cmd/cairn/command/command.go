@@ -147,12 +147,18 @@ func (s *session) words(home config.Home) (string, error) {
 	}
 	switch {
 	case errors.Is(err, wallet.ErrNone):
-		return "", cli.Hint(fmt.Errorf("no wallet in %s", home), "make one with: cairn wallet create, or bring yours with: cairn wallet import")
+		return "", cli.Hint(noWallet{home}, "make one with: cairn wallet create, or bring yours with: cairn wallet import")
 	case errors.Is(err, wallet.ErrLocked):
 		return "", cli.Hint(err, "set %s, or run in a terminal to be asked", passphraseVariable)
 	}
 	return m, err
 }
+
+// noWallet is wallet.ErrNone in words for the person whose home it is.
+type noWallet struct{ home config.Home }
+
+func (e noWallet) Error() string { return fmt.Sprintf("no wallet in %s", e.home) }
+func (noWallet) Unwrap() error   { return wallet.ErrNone }
 
 // account is the wallet's.
 func (s *session) account(home config.Home) (*wallet.Account, error) {

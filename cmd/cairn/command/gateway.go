@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -74,6 +76,7 @@ through a lease that the gateway keeps by itself. Settings are remembered; later
 			if err := home.Save("gateway.toml", settings); err != nil {
 				return err
 			}
+			boundMemory()
 			return s.runGateway(c.Context(), home, cfg, readyFile)
 		},
 	}
@@ -170,6 +173,19 @@ func (s *session) gatewayConfig(home config.Home, t gatewaySettings) (launch.Con
 	}
 	c.Log, err = s.logger()
 	return c, err
+}
+
+// boundMemory keeps the process small next to the programs that it serves: the engine holds at
+// most renter.Config.Memory of segments, and the collector takes the rest down to this. Who sets
+// GOMEMLIMIT or GOGC knows better.
+func boundMemory() {
+	const limit = 128 << 20
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(limit)
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(50)
+	}
 }
 
 // firstWallet makes a wallet for someone who starts with nothing.

@@ -182,7 +182,8 @@ func partialName(target, etag string) string {
 	return filepath.Join(filepath.Dir(target), "."+filepath.Base(target)+"."+hex.EncodeToString(sum[:6])+".cairn-part")
 }
 
-// removePartials removes what former versions of the object left behind.
+// removePartials removes what former versions of the object left behind. What cannot be removed
+// is in nobody's way.
 func removePartials(target string) {
 	dir := filepath.Dir(target)
 	entries, err := os.ReadDir(dir)
@@ -191,7 +192,7 @@ func removePartials(target string) {
 	}
 	for _, e := range entries {
 		if strings.HasPrefix(e.Name(), "."+filepath.Base(target)+".") && strings.HasSuffix(e.Name(), ".cairn-part") {
-			os.Remove(filepath.Join(dir, e.Name()))
+			_ = os.Remove(filepath.Join(dir, e.Name()))
 		}
 	}
 }

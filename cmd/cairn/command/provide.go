@@ -279,7 +279,7 @@ const watchEvery = 2 * time.Second
 
 // watchStorage keeps one line of the terminal up to date until ctx is done.
 func (s *session) watchStorage(ctx context.Context, home config.Home) {
-	clock.Every(ctx, clock.System{}, watchEvery, func(ctx context.Context) error { // ends with ctx
+	_ = clock.Every(ctx, clock.System{}, watchEvery, func(ctx context.Context) error { // ends with ctx
 		if r := readRunning(ctx, home, storageRun); r != nil {
 			if line := storageLine(r.State); line != "" {
 				fmt.Fprintf(s.Err, "\r%s\x1b[K", line)

@@ -75,7 +75,7 @@ func announce(home config.Home, name, readyFile string, r running) (withdraw fun
 			return nil, fmt.Errorf("writing ready file: %w", err)
 		}
 	}
-	return func() { os.Remove(path) }, nil
+	return func() { _ = os.Remove(path) }, nil // a file left over is noticed by its readers
 }
 
 // readRunning is the daemon of this home that answers now, or nil.
