@@ -1,7 +1,9 @@
 package market_test
 
 import (
+	"bytes"
 	"crypto/ed25519"
+	"slices"
 	"testing"
 
 	"cosmossdk.io/math"
@@ -39,113 +41,179 @@ func TestMarketStateMachine(t *testing.T) {
 			}
 			return err
 		}
-		// Mostly what exists, at times what does not; mostly whose it is, at times not.
-		id := func(label string, most uint64) uint64 { return rapid.Uint64Range(1, most+1).Draw(r, label) }
-		buyer := func() (sdk.AccAddress, int) {
-			n := rapid.IntRange(0, 1).Draw(r, "consumer")
-			return consumer(n), n
+		// What is drawn is mostly what exists and its own account's, at times neither.
+		rarely := func(label string) bool { return rapid.IntRange(0, 9).Draw(r, "stray "+label) == 0 }
+		state := func() *marketv1.GenesisState {
+			g, err := f.keeper.ExportGenesis(f.Ctx)
+			if err != nil {
+				r.Fatalf("%v", err)
+			}
+			return g
 		}
-		runner := func() string {
-			n := rapid.IntRange(0, 2).Draw(r, "operator")
-			return stage.Spell(operator(n))
+		money := func(label string) math.Int {
+			if rarely(label) {
+				return amount(rapid.Int64Range(-1, 1).Draw(r, label))
+			}
+			return amount(rapid.Int64Range(1, 5000).Draw(r, label))
 		}
-		money := func(label string) math.Int { return amount(rapid.Int64Range(-1, 5000).Draw(r, label)) }
 		price := func(label string) marketv1.Price {
-			return priced(rapid.Int64Range(0, 20).Draw(r, label), rapid.Uint64Range(1, 30).Draw(r, label+" per"))
+			return priced(rapid.Int64Range(0, 3).Draw(r, label), rapid.Uint64Range(20, 50).Draw(r, label+" per"))
 		}
-		units := func() uint64 { return rapid.Uint64Range(0, 600).Draw(r, "units") }
+		units := func() uint64 { return rapid.Uint64Range(0, 300).Draw(r, "units") }
 		seconds := func(label string) int64 { return rapid.Int64Range(0, 400).Draw(r, label) }
-		items := func(most int) []marketv1.NewItem {
-			return rapid.SliceOfN(rapid.Custom(func(*rapid.T) marketv1.NewItem {
-				return marketv1.NewItem{Offer: id("offer", 4), Units: units(), Escrow: money("escrow")}
-			}), 0, most).Draw(r, "items")
+		runner := func(device uint64) string {
+			if rarely("operator") {
+				return stage.Spell(operator(9))
+			}
+			return stage.Spell(operator(int(device) - 1))
 		}
-		devices := func() []uint64 {
-			return rapid.SliceOfN(rapid.Uint64Range(1, 4), 0, 3).Draw(r, "devices")
+		offer := func() marketv1.Offer { return rapid.SampledFrom(state().Offers).Draw(r, "offer") }
+		items := func(least, most int) []marketv1.NewItem {
+			offers := state().Offers
+			return rapid.SliceOfN(rapid.Custom(func(r *rapid.T) marketv1.NewItem {
+				return marketv1.NewItem{Offer: rapid.SampledFrom(offers).Draw(r, "offer").Id, Units: units(), Escrow: money("escrow")}
+			}), least, most).Draw(r, "items")
 		}
-		keys := map[uint64]ed25519.PrivateKey{} // of leases opened
-		seq := uint64(0)
+		// item draws an item that is not closed, if there is one, and its lease.
+		item := func() (marketv1.Lease, marketv1.LeaseItem, bool) {
+			g := state()
+			live := slices.DeleteFunc(g.Items, func(i marketv1.LeaseItem) bool {
+				return i.State == marketv1.ItemState_ITEM_STATE_CLOSED && !rarely("closed item")
+			})
+			if len(live) == 0 {
+				return marketv1.Lease{}, marketv1.LeaseItem{}, false
+			}
+			i := rapid.SampledFrom(live).Draw(r, "item")
+			l := g.Leases[slices.IndexFunc(g.Leases, func(l marketv1.Lease) bool { return l.Id == i.Lease })]
+			if rarely("consumer") {
+				l.Consumer = stage.Spell(consumer(2))
+			}
+			return l, i, true
+		}
+		order := func() (marketv1.Order, bool) {
+			live := slices.DeleteFunc(state().Orders, func(o marketv1.Order) bool {
+				return o.State != marketv1.OrderState_ORDER_STATE_OPEN && !rarely("order that is over")
+			})
+			if len(live) == 0 {
+				return marketv1.Order{}, false
+			}
+			return rapid.SampledFrom(live).Draw(r, "order"), true
+		}
+		// A session key is told by its public half, as in the lease.
+		private := func(l marketv1.Lease) ed25519.PrivateKey {
+			for n := range 2 {
+				if bytes.Equal(l.SessionKey, sessionKey(n)) && !rarely("key") {
+					return session(n)
+				}
+			}
+			return session(9)
+		}
 		r.Repeat(map[string]func(*rapid.T){
 			"create offer": func(r *rapid.T) {
 				msg := offering(rapid.IntRange(0, 2).Draw(r, "device"))
-				msg.Stream, msg.Metered, msg.MinSeconds, msg.MaxSeconds = price("stream"), price("metered"), seconds("min"), seconds("max")
+				msg.Stream, msg.Metered, msg.MinSeconds, msg.MaxSeconds = price("stream"), price("metered"), seconds("min")/10, seconds("max")
 				_ = try(msg)
 			},
 			"update offer": func(r *rapid.T) {
-				_ = try(&marketv1.MsgUpdateOffer{Operator: runner(), Id: id("offer", 4), Stream: price("stream"), Metered: price("metered"), Capacity: units()})
+				o := offer()
+				_ = try(&marketv1.MsgUpdateOffer{Operator: runner(o.Device), Id: o.Id, Stream: price("stream"), Metered: price("metered"), Capacity: 500 + units()})
 			},
 			"close offer": func(r *rapid.T) {
-				if rapid.IntRange(0, 3).Draw(r, "rarely") == 0 {
-					_ = try(&marketv1.MsgCloseOffer{Operator: runner(), Id: id("offer", 4)})
+				if o := offer(); rarely("close") {
+					_ = try(&marketv1.MsgCloseOffer{Operator: runner(o.Device), Id: o.Id})
 				}
 			},
 			"open lease": func(r *rapid.T) {
-				who, n := buyer()
-				before := f.Hash()
-				res, err := f.msg.OpenLease(f.Ctx, &marketv1.MsgOpenLease{Consumer: stage.Spell(who), SessionKey: sessionKey(n), Items: items(4), Seconds: seconds("seconds")})
-				if err == nil {
-					keys[res.Id] = session(n)
-				} else if f.Hash() != before {
-					r.Fatalf("%v, and the state has changed", err)
-				}
+				n := rapid.IntRange(0, 1).Draw(r, "consumer")
+				_ = try(&marketv1.MsgOpenLease{Consumer: stage.Spell(consumer(n)), SessionKey: sessionKey(n), Items: items(1, 3), Seconds: 20 + seconds("seconds")})
 			},
 			"amend lease": func(r *rapid.T) {
-				who, _ := buyer()
-				msg := &marketv1.MsgAmendLease{Consumer: stage.Spell(who), Id: id("lease", 3), Items: items(1), Seconds: seconds("seconds")}
-				for range rapid.IntRange(0, 2).Draw(r, "top ups") {
-					msg.TopUps = append(msg.TopUps, marketv1.TopUp{Device: id("device", 3), Escrow: money("escrow"), Units: units()})
+				l, i, some := item()
+				if !some {
+					return
+				}
+				msg := &marketv1.MsgAmendLease{Consumer: l.Consumer, Id: l.Id, Items: items(0, 1)}
+				if rapid.Bool().Draw(r, "longer") {
+					msg.Seconds = seconds("seconds")
+				}
+				if rapid.Bool().Draw(r, "top up") {
+					msg.Items = nil
+					msg.TopUps = append(msg.TopUps, marketv1.TopUp{Device: i.Device, Escrow: money("escrow"), Units: units()})
 				}
 				_ = try(msg)
 			},
+			"close items": func(r *rapid.T) {
+				if l, i, some := item(); some {
+					_ = try(&marketv1.MsgCloseLease{Sender: l.Consumer, Id: l.Id, Devices: []uint64{i.Device}})
+				}
+			},
 			"close lease": func(r *rapid.T) {
-				who, _ := buyer()
-				_ = try(&marketv1.MsgCloseLease{Sender: stage.Spell(who), Id: id("lease", 3), Devices: devices()})
+				if l, _, some := item(); some {
+					_ = try(&marketv1.MsgCloseLease{Sender: l.Consumer, Id: l.Id})
+				}
 			},
 			"leave": func(r *rapid.T) {
-				_ = try(&marketv1.MsgCloseLease{Sender: runner(), Id: id("lease", 3), Devices: []uint64{id("device", 3)}})
+				if _, i, some := item(); some {
+					_ = try(&marketv1.MsgCloseLease{Sender: runner(i.Device), Id: i.Lease, Devices: []uint64{i.Device}})
+				}
 			},
 			"settle": func(r *rapid.T) {
-				msg := &marketv1.MsgSettle{Sender: runner(), AcceptPartial: rapid.Bool().Draw(r, "partial")}
+				msg := &marketv1.MsgSettle{Sender: stage.Spell(operator(0)), AcceptPartial: rapid.Bool().Draw(r, "partial")}
 				for range rapid.IntRange(0, 3).Draw(r, "vouchers") {
-					lease := id("lease", 3)
-					private, known := keys[lease]
-					if !known {
-						private = session(9)
+					l, i, some := item()
+					if !some {
+						return
 					}
-					seq += rapid.Uint64Range(0, 2).Draw(r, "seq")
-					msg.Vouchers = append(msg.Vouchers, f.signed(private, func(v *marketv1.Voucher) {
-						v.Lease, v.Device, v.Seq, v.Amount, v.Units = lease, id("device", 3), seq, money("amount"), seq
+					msg.Vouchers = append(msg.Vouchers, f.signed(private(l), func(v *marketv1.Voucher) {
+						v.Lease, v.Device = i.Lease, i.Device
+						v.Seq = i.Seq + rapid.Uint64Range(0, 2).Draw(r, "seq")
+						v.Amount = i.Vouched.Add(money("amount").QuoRaw(4))
+						v.Units = i.VouchedUnits + rapid.Uint64Range(0, 2).Draw(r, "delivered")
 					}))
 				}
-				for range rapid.IntRange(0, 2).Draw(r, "streams") {
-					msg.Streams = append(msg.Streams, marketv1.ItemRef{Lease: id("lease", 3), Device: id("device", 3)})
+				least := 0
+				if len(msg.Vouchers) == 0 {
+					least = 1
+				}
+				for range rapid.IntRange(least, 2).Draw(r, "streams") {
+					if _, i, some := item(); some {
+						msg.Streams = append(msg.Streams, marketv1.ItemRef{Lease: i.Lease, Device: i.Device})
+					}
 				}
 				_ = try(msg)
 			},
 			"create order": func(r *rapid.T) {
 				msg := ordering(rapid.SampledFrom([]marketv1.AwardRule{lowest, byChoice}).Draw(r, "rule"))
-				who, n := buyer()
-				msg.Consumer, msg.SessionKey = stage.Spell(who), sessionKey(n)
+				n := rapid.IntRange(0, 1).Draw(r, "consumer")
+				msg.Consumer, msg.SessionKey = stage.Spell(consumer(n)), sessionKey(n)
 				msg.Units, msg.Escrow, msg.Seconds, msg.BiddingSeconds = units(), money("escrow"), seconds("seconds"), seconds("bidding")
-				msg.Devices, msg.MinDevices = uint32(rapid.IntRange(0, 3).Draw(r, "devices")), uint32(rapid.IntRange(0, 2).Draw(r, "at least"))
+				msg.Devices = uint32(rapid.IntRange(1, 3).Draw(r, "devices"))
+				msg.MinDevices = uint32(rapid.IntRange(0, 2).Draw(r, "at least"))
 				_ = try(msg)
 			},
 			"cancel order": func(r *rapid.T) {
-				who, _ := buyer()
-				_ = try(&marketv1.MsgCancelOrder{Consumer: stage.Spell(who), Id: id("order", 3)})
+				if o, some := order(); some && rarely("cancel") {
+					_ = try(&marketv1.MsgCancelOrder{Consumer: o.Consumer, Id: o.Id})
+				}
 			},
 			"bid": func(r *rapid.T) {
-				_ = try(&marketv1.MsgPlaceBid{Operator: runner(), Order: id("order", 3), Offer: id("offer", 4), Stream: price("stream"), Metered: price("metered")})
+				if o, some := order(); some {
+					with := offer()
+					_ = try(&marketv1.MsgPlaceBid{Operator: runner(with.Device), Order: o.Id, Offer: with.Id, Stream: price("stream"), Metered: price("metered")})
+				}
 			},
 			"award": func(r *rapid.T) {
-				who, n := buyer()
-				before := f.Hash()
-				res, err := f.msg.Award(f.Ctx, &marketv1.MsgAward{Consumer: stage.Spell(who), Order: id("order", 3), Devices: devices()})
-				if err == nil {
-					keys[res.Lease] = session(n)
-				} else if f.Hash() != before {
-					r.Fatalf("%v, and the state has changed", err)
+				o, some := order()
+				if !some {
+					return
 				}
+				var bidders []uint64
+				for _, b := range state().Bids {
+					if b.Order == o.Id {
+						bidders = append(bidders, b.Device)
+					}
+				}
+				_ = try(&marketv1.MsgAward{Consumer: o.Consumer, Order: o.Id, Devices: bidders})
 			},
 			"transfer device": func(r *rapid.T) {
 				n := rapid.IntRange(0, 2).Draw(r, "device")
@@ -165,8 +233,26 @@ func TestMarketStateMachine(t *testing.T) {
 					r.Fatalf("%v", err)
 				}
 			},
+			"retire device": func(r *rapid.T) {
+				d, err := f.devices.Device(f.Ctx, rapid.Uint64Range(1, 3).Draw(r, "device"))
+				if err != nil {
+					r.Fatalf("%v", err)
+				}
+				if !rarely("retire") {
+					return
+				}
+				obliged, err := f.keeper.Obliged(f.Ctx, d.Id)
+				if err != nil {
+					r.Fatalf("%v", err)
+				}
+				res, err := f.deviceMsg.Retire(f.Ctx, &devicev1.MsgRetire{Owner: d.Owner, Id: d.Id})
+				if err == nil && res.State == devicev1.DeviceState_DEVICE_STATE_RETIRED && obliged {
+					r.Fatalf("device %d has retired and left its items", d.Id)
+				}
+			},
 			"refuse payment": func(r *rapid.T) {
-				refused := owner(rapid.IntRange(0, 5).Draw(r, "whose")) // three of six own nothing
+				f.Pass(seconds("seconds"))
+				refused := owner(rapid.IntRange(0, 2).Draw(r, "whose"))
 				f.Bank.Refuse = func(to sdk.AccAddress) error {
 					if to.Equals(refused) {
 						panic("account cannot be paid")

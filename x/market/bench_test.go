@@ -1,0 +1,79 @@
+package market_test
+
+import (
+	"fmt"
+	"testing"
+
+	storetypes "github.com/cosmos/cosmos-sdk/store/v2/types"
+
+	marketv1 "github.com/cairn-network/cairn/api/cairn/market/v1"
+	"github.com/cairn-network/cairn/x/internal/stage"
+	"github.com/cairn-network/cairn/x/market"
+)
+
+// crowd opens n leases of one item each with device 1, by session key 0.
+func (f *fixture) crowd(tb testing.TB, n int) {
+	tb.Helper()
+	f.rich(owner(0), consumer(0))
+	f.device(tb, 0, "DE")
+	offer := offering(0)
+	offer.Capacity = 1 << 40
+	if _, err := f.msg.CreateOffer(f.Ctx, offer); err != nil {
+		tb.Fatal(err)
+	}
+	for range n {
+		f.lease(tb, opening())
+	}
+}
+
+// BenchmarkSettle is one message of 1,000 vouchers for as many leases: signatures, streams, ledger,
+// events and payment. It reports the CPU time of one voucher.
+func BenchmarkSettle(b *testing.B) {
+	const n = 1000
+	f := newFixture(b)
+	f.crowd(b, n)
+	f.Pass(10)
+	msg := &marketv1.MsgSettle{Sender: stage.Spell(operator(0))}
+	for lease := range uint64(n) {
+		msg.Vouchers = append(msg.Vouchers, f.signed(session(0), func(v *marketv1.Voucher) { v.Lease = lease + 1 }))
+	}
+	meter := storetypes.NewInfiniteGasMeter()
+	whole := f.Ctx
+	for b.Loop() {
+		cache, _ := whole.CacheContext()
+		meter = storetypes.NewInfiniteGasMeter()
+		if _, err := f.msg.Settle(cache.WithGasMeter(meter), msg); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N)/n, "µs/voucher")
+	b.ReportMetric(float64(meter.GasConsumed())/n, "gas/voucher")
+}
+
+// BenchmarkEndBlock is the end of a block at which nothing is due, and one at which all that a block
+// may do is due, among few and many leases.
+func BenchmarkEndBlock(b *testing.B) {
+	for _, leases := range []int{1_000, 100_000} {
+		f := newFixture(b)
+		f.crowd(b, leases)
+		b.Run(fmt.Sprintf("idle/leases=%d", leases), func(b *testing.B) {
+			for b.Loop() {
+				if err := f.keeper.EndBlock(f.Ctx); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		f.Pass(2000)
+		whole := f.Ctx
+		b.Run(fmt.Sprintf("full/leases=%d", leases), func(b *testing.B) {
+			for b.Loop() {
+				cache, _ := whole.CacheContext()
+				if err := f.keeper.EndBlock(cache); err != nil {
+					b.Fatal(err)
+				}
+			}
+			perBlock := float64(market.DefaultParams().DeadlinesPerBlock)
+			b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N)/perBlock, "µs/deadline")
+		})
+	}
+}
