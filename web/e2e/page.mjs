@@ -171,7 +171,7 @@ const VIEWS = {
   blocks: { route: "#/blocks", text: ["Blocks", "Proposer", "1,204"] },
   block: {
     route: "#/blocks/1188",
-    text: ["Block 1,188", "0.001234 CAIRN paid to the owner", "sequence 3 is not above 41", "84,211 gas"],
+    text: ["Block 1,188", "0.00123 CAIRN paid to the owner", "sequence 3 is not above 41", "84,211 gas"],
   },
   quiet: { route: "#/blocks/1189", text: ["Block 1,189", "A quiet block"] },
   devices: { route: "#/devices", text: ["granite", "Home server", "3.6 CAIRN", "20 GB of 500 GB", "alice"] },
@@ -187,7 +187,7 @@ const VIEWS = {
       "1 completed",
     ],
   },
-  leases: { route: "#/leases", text: ["Lease 2", "renter", "240 GB", "Runs dry"] },
+  leases: { route: "#/leases", text: ["Lease 2", "renter", "41.35 CAIRN", "after the end"] },
   lease: { route: "#/leases/2", text: ["Lease 2", "Session key", "basalt", "20 GB", "Escrow left"] },
   storage: {
     route: "#/storage",

@@ -4,18 +4,7 @@
 import type { Price } from "../format/price.ts";
 import { parseTime } from "../format/time.ts";
 import { get, query } from "./http.ts";
-import {
-  enumWord,
-  hexOfBase64,
-  id,
-  list,
-  moment,
-  object,
-  small,
-  text,
-  wholeOr0,
-  type Json,
-} from "./json.ts";
+import { enumWord, hexOfBase64, id, list, moment, object, small, text, wholeOr0, type Json } from "./json.ts";
 
 export interface Coin {
   denom: string;

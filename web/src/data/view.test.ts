@@ -83,7 +83,11 @@ describe("the picture of pieces", () => {
 
   test("risk by pieces that can be had", () => {
     expect([10, 8, 7, 6, 5, 4, 3, 0].map((live) => risk(live, dev))).toEqual([
-      "whole", "whole", "fair", "low", "low",
+      "whole",
+      "whole",
+      "fair",
+      "low",
+      "low",
       "critical",
       "lost",
       "lost",

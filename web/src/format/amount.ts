@@ -26,8 +26,8 @@ export function exactCairn(amount: bigint): string {
 }
 
 /**
- * The amount in CAIRN as a person reads it: about four digits that matter, cut and never rounded up,
- * so that nobody is shown money that is not there. "12,345.67", "1.5", "0.001234", "<0.000000001".
+ * The amount in CAIRN as a person reads it: three or four digits that matter, cut and never rounded up,
+ * so that nobody is shown money that is not there. "12,345.67", "1.5", "0.00123", "<0.000000001".
  */
 export function cairn(amount: bigint): string {
   const sign = amount < 0n ? "\u2212" : "";
@@ -42,7 +42,7 @@ export function cairn(amount: bigint): string {
   else {
     const first = fraction.search(/[1-9]/);
     if (first >= 9) return `${sign}<0.000000001`;
-    digits = first + 4;
+    digits = Math.max(4, first + 3);
   }
   const shown = fraction.slice(0, digits).replace(/0+$/, "");
   return `${sign}${group(whole.toString())}${shown && "." + shown}`;
