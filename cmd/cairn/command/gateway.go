@@ -288,6 +288,29 @@ elsewhere with the same words should be stopped.`,
 	}
 }
 
+// gatewayLines sums up a gateway's status page, the lease first, then what needs attention.
+func gatewayLines(page json.RawMessage) []string {
+	var st launch.Status
+	if json.Unmarshal(page, &st) != nil {
+		return nil
+	}
+	var lines []string
+	if l := st.Lease; l != nil {
+		line := fmt.Sprintf("lease %d: %s in escrow, %s spent, %s a month", l.ID, l.Escrow.Format(), l.Spent.Format(), l.RatePerMonth.Format())
+		if l.DryAt != 0 {
+			line += ", lasts until " + time.Unix(l.DryAt, 0).Format(time.DateOnly)
+		}
+		lines = append(lines, line)
+	}
+	if r := st.Repair; r.Segments > 0 {
+		lines = append(lines, fmt.Sprintf("segments: %d healthy, %d degraded, %d lost", r.Healthy, r.Degraded, r.Lost))
+	}
+	for _, w := range st.Warnings {
+		lines = append(lines, "! "+w.Text)
+	}
+	return lines
+}
+
 // storageLine sums up a storage node's status page in one line; "" when it is not one.
 func storageLine(page json.RawMessage) string {
 	var st storagenode.Status

@@ -112,8 +112,14 @@ func (v statusView) print(w writer) {
 	}
 	if v.Storage != nil {
 		fmt.Fprintf(w, "storage  running, device %d, %s\n", v.Storage.DeviceID, v.Storage.Status)
+		if line := storageLine(v.Storage.State); line != "" {
+			fmt.Fprintf(w, "         %s\n", line)
+		}
 	}
 	if v.Gateway != nil {
 		fmt.Fprintf(w, "gateway  running, S3 at %s\n", v.Gateway.S3.Endpoint)
+		for _, line := range gatewayLines(v.Gateway.State) {
+			fmt.Fprintf(w, "         %s\n", line)
+		}
 	}
 }

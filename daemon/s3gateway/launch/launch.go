@@ -333,9 +333,6 @@ func (g *gateway) lastSnapshot() error {
 }
 
 func (g *gateway) openS3(context.Context) (err error) {
-	if g.listen, err = freePort(g.Listen); err != nil {
-		return err
-	}
 	g.backend = s3.New(s3.Deps{
 		Metabase: g.db, Engine: engine{g.engine}, Root: g.root, Log: g.Log, Now: g.Clock.Now, Faults: fault,
 	})

@@ -48,6 +48,9 @@ type LeaseStatus struct {
 }
 
 func (g *gateway) openStatus(context.Context) (err error) {
+	if g.listen, err = freePort(g.Listen); err != nil { // the page names it
+		return err
+	}
 	g.status, err = telemetry.Listen(g.StatusListen, g.registry, g.Log)
 	if err != nil {
 		return err

@@ -1,3 +1,4 @@
+// Package chainclient_test runs the chain client against a real node.
 package chainclient_test
 
 import (
