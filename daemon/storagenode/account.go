@@ -18,7 +18,7 @@ const (
 	// comes back: a consumer that lost its memory, or bytes that were lost on the way, must not
 	// use up the credit for ever.
 	forgiveInterval = 10 * time.Minute
-	// payPatience is how long a get waits for a voucher.
+	// payPatience is how long a get waits for a voucher, where nothing else is said.
 	payPatience = 15 * time.Second
 	// demandAgain is how often a waiting get repeats its bill.
 	demandAgain = 100 * time.Millisecond
@@ -28,8 +28,9 @@ const (
 
 // account is what a lease owes for bytes served. Safe for concurrent use.
 type account struct {
-	lease  uint64
-	credit uint64
+	lease    uint64
+	credit   uint64
+	patience time.Duration
 
 	mu       sync.Mutex
 	served   uint64 // bytes since the lease began, or since this node started
@@ -42,16 +43,17 @@ type account struct {
 
 // accounts are those of all leases, with the ledger behind them.
 type accounts struct {
-	credit uint64
-	ledger *ledger
-	clock  clock.Clock
+	credit   uint64
+	patience time.Duration // how long a get waits for a voucher
+	ledger   *ledger
+	clock    clock.Clock
 
 	mu      sync.Mutex
 	byLease map[uint64]*account
 }
 
 func newAccounts(l *ledger, credit uint64, c clock.Clock) *accounts {
-	return &accounts{credit: credit, ledger: l, clock: c, byLease: map[uint64]*account{}}
+	return &accounts{credit: credit, patience: payPatience, ledger: l, clock: c, byLease: map[uint64]*account{}}
 }
 
 // open counts one more connection of a lease. close must follow.
@@ -60,7 +62,7 @@ func (a *accounts) open(lease uint64) *account {
 	defer a.mu.Unlock()
 	acc := a.byLease[lease]
 	if acc == nil {
-		acc = &account{lease: lease, credit: a.credit, changed: make(chan struct{})}
+		acc = &account{lease: lease, credit: a.credit, patience: a.patience, changed: make(chan struct{})}
 		if v, ok := a.ledger.get(lease); ok {
 			// What was served beyond the voucher before this node started is written off.
 			acc.served, acc.paid = v.Units, v.Units
@@ -128,7 +130,7 @@ func (acc *account) charge(ctx context.Context, client piece.Client, n uint64) e
 			return nil
 		}
 		if again == nil {
-			timer := time.NewTimer(payPatience)
+			timer := time.NewTimer(acc.patience)
 			defer timer.Stop()
 			deadline = timer.C
 			again = time.NewTicker(demandAgain)

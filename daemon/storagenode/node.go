@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"runtime/debug"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -39,6 +40,8 @@ type Config struct {
 	StatusListen string
 	// Credit is how many bytes a lease may be served unpaid: 16 MiB when 0.
 	Credit uint64
+	// PayPatience is how long a read waits for a voucher when the credit is used up: 15 s when 0.
+	PayPatience time.Duration
 	// Poll is how often the chain is asked for the leases on this device: 15 s when 0.
 	Poll time.Duration
 	// SettleEvery is how long money may wait on a lease before it is redeemed: an hour when 0.
@@ -65,6 +68,7 @@ func (c *Config) fill() {
 	if c.SettleAbove.IsZero() {
 		c.SettleAbove = price.FromUint64(1e18)
 	}
+	set(&c.PayPatience, payPatience)
 	set(&c.Poll, 15*time.Second)
 	set(&c.SettleEvery, time.Hour)
 	set(&c.Grace, time.Hour)
@@ -166,8 +170,11 @@ func (n *Node) openStore(context.Context) error {
 	if err != nil {
 		return errors.Join(err, s.Close())
 	}
+	// What reading the checkpoint left behind is about as large as the index itself.
+	debug.FreeOSMemory()
 	n.store, n.ledger = s, l
 	n.accounts = newAccounts(l, c.Credit, n.Clock)
+	n.accounts.patience = c.PayPatience
 	n.books = newBooks(n)
 	return nil
 }
