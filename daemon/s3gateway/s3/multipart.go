@@ -387,9 +387,12 @@ func (a assembly) assemble(u metabase.Upload, stored []metabase.Part) (metabase.
 		return o, nil, err
 	}
 	list := a.in.MultipartUpload.Parts
+	if err := checkOrder(list); err != nil {
+		return o, nil, err
+	}
 	var numbers []int32
 	for i, want := range list {
-		p, err := a.part(u, stored, want, numbers, i == len(list)-1)
+		p, err := a.part(u, stored, want, i == len(list)-1)
 		if err != nil {
 			return o, nil, err
 		}
@@ -412,20 +415,27 @@ func (a assembly) assemble(u metabase.Upload, stored []metabase.Part) (metabase.
 	return o, numbers, nil
 }
 
-// part finds the stored part that one entry of the client's list means. before
-// are the numbers of the entries before it.
-func (a assembly) part(u metabase.Upload, stored []metabase.Part, want types.CompletedPart, before []int32, last bool) (metabase.Part, error) {
+// checkOrder holds that a part list is complete in itself and ascending.
+func checkOrder(list []types.CompletedPart) error {
+	var before int32
+	for _, p := range list {
+		switch {
+		case p.PartNumber == nil || p.ETag == nil:
+			return s3err.GetAPIError(s3err.ErrMalformedXML)
+		case *p.PartNumber < 1:
+			return s3err.GetInvalidArgumentErr(s3err.InvalidArgCompleteMpPartNumber, fmt.Sprint(*p.PartNumber))
+		case *p.PartNumber <= before:
+			return s3err.GetAPIError(s3err.ErrInvalidPartOrder)
+		}
+		before = *p.PartNumber
+	}
+	return nil
+}
+
+// part finds the stored part that one entry of the client's list means.
+func (a assembly) part(u metabase.Upload, stored []metabase.Part, want types.CompletedPart, last bool) (metabase.Part, error) {
 	var p metabase.Part
-	if want.PartNumber == nil || want.ETag == nil {
-		return p, s3err.GetAPIError(s3err.ErrMalformedXML)
-	}
 	n := *want.PartNumber
-	if n < 1 {
-		return p, s3err.GetInvalidArgumentErr(s3err.InvalidArgCompleteMpPartNumber, fmt.Sprint(n))
-	}
-	if len(before) > 0 && n <= before[len(before)-1] {
-		return p, s3err.GetAPIError(s3err.ErrInvalidPartOrder)
-	}
 	i, ok := slices.BinarySearchFunc(stored, n, func(p metabase.Part, n int32) int { return int(p.Number - n) })
 	if !ok {
 		return p, s3err.GetInvalidPartErr(u.ID, n, unquoted(*want.ETag))
