@@ -126,7 +126,17 @@ func (b *books) positions(items []marketv1.LeaseItem) ([]position, error) {
 			if err != nil {
 				return nil, fmt.Errorf("lease %d: amount vouched: %w", i.Lease, err)
 			}
-			if due, under := v.Amount.Sub(paid); !under && !due.IsZero() && v.Expiry > now.Unix() {
+			left, err := amountOf(i.Escrow)
+			if err != nil {
+				return nil, fmt.Errorf("lease %d: escrow: %w", i.Lease, err)
+			}
+			// What the escrow no longer holds will not be paid, however often it is asked for.
+			left, _ = left.Sub(p.accrued)
+			due, under := v.Amount.Sub(paid)
+			if due.Cmp(left) > 0 {
+				due = left
+			}
+			if !under && !due.IsZero() && v.Expiry > now.Unix() {
 				p.voucher, p.pending = &v, due
 			}
 		}
@@ -144,6 +154,9 @@ func amountOf(i math.Int) (price.Amount, error) {
 
 // accrued is what an item's stream has earned since it was last paid, at most its escrow.
 func accrued(i marketv1.LeaseItem, now int64) (price.Amount, error) {
+	if i.Deadline > 0 {
+		now = min(now, i.Deadline) // the chain then ends the item
+	}
 	if i.State != marketv1.ItemState_ITEM_STATE_OPEN || now <= i.AccruedAt {
 		return price.Amount{}, nil
 	}

@@ -60,7 +60,7 @@ func (h *handler) Admit(ctx context.Context, hello wire.Hello, peer ed25519.Publ
 	case hello.Time.Sub(now).Abs() > maxClockSkew:
 		return nil, wire.Terms{}, wire.Errorf(wire.ErrClockSkew, "provider's clock says %s", now.UTC().Format(time.RFC3339))
 	}
-	item, err := h.leases.Item(ctx, hello.Lease)
+	item, err := h.leases.Item(ctx, hello.Lease, missFresh)
 	if errors.Is(err, ErrNoLease) {
 		return nil, wire.Terms{}, wire.Errorf(wire.ErrUnauthorized, "no lease %d on this device", hello.Lease)
 	}
@@ -93,21 +93,23 @@ type service struct {
 // Close implements wire.Service.
 func (s *service) Close() { s.accounts.close(s.account) }
 
-// item asks what the lease may do now.
-func (s *service) item(ctx context.Context) (Item, error) {
-	item, err := s.leases.Item(ctx, s.lease)
-	if errors.Is(err, ErrNoLease) {
-		return item, wire.Errorf(wire.ErrLeaseClosed, "lease %d is gone", s.lease)
+// allowed returns the lease item when may allows what is asked for. Before it refuses it looks at
+// the chain anew.
+func (s *service) allowed(ctx context.Context, may func(*Item) bool) (item Item, err error) {
+	for _, maxAge := range []time.Duration{itemFresh, missFresh} {
+		item, err = s.leases.Item(ctx, s.lease, maxAge)
+		if errors.Is(err, ErrNoLease) {
+			return item, wire.Errorf(wire.ErrLeaseClosed, "lease %d is gone", s.lease)
+		}
+		if err != nil || may(&item) {
+			return item, err
+		}
 	}
-	return item, err
+	return item, wire.Errorf(wire.ErrLeaseClosed, "lease %d has ended", s.lease)
 }
 
 func (s *service) readable(ctx context.Context) (Item, error) {
-	item, err := s.item(ctx)
-	if err == nil && !item.serves(s.clock.Now(), s.grace) {
-		err = wire.Errorf(wire.ErrLeaseClosed, "lease %d has ended", s.lease)
-	}
-	return item, err
+	return s.allowed(ctx, func(i *Item) bool { return i.serves(s.clock.Now(), s.grace) })
 }
 
 // code turns a store's error into one for the wire.
@@ -135,14 +137,14 @@ var hashers = sync.Pool{New: func() any { return piece.NewHasher() }}
 // Put implements wire.Service.
 func (s *service) Put(ctx context.Context, h wire.PutHeader, body *wire.Body) (receipt piece.SignedReceipt, err error) {
 	defer func() { s.count(err) }()
-	item, err := s.item(ctx)
-	if err != nil {
-		return receipt, err
-	}
 	now := s.clock.Now()
+	item, err := s.allowed(ctx, func(i *Item) bool {
+		return i.takes(now) && uint64(s.store.Lease(s.lease).Bytes)+uint64(h.Size) <= i.Units
+	})
+	if err != nil && !item.takes(now) {
+		return receipt, err // else the store refuses, and says why
+	}
 	switch {
-	case !item.takes(now):
-		return receipt, wire.Errorf(wire.ErrLeaseClosed, "lease %d takes no more pieces", s.lease)
 	case h.Size > piece.MaxSize:
 		return receipt, wire.Errorf(wire.ErrTooLarge, "%d bytes, at most %d", h.Size, piece.MaxSize)
 	case h.Expiry < 0 || h.Expiry > now.Add(maxExpiry).Unix():

@@ -78,7 +78,9 @@ func (i *Item) available() price.Amount {
 
 // LeaseAuthority says who may do what. ErrNoLease for a lease that is not on this device.
 type LeaseAuthority interface {
-	Item(ctx context.Context, lease uint64) (Item, error)
+	// Item is the device's part of a lease, as it was at most maxAge ago. While the chain is
+	// unreachable it may be older.
+	Item(ctx context.Context, lease uint64, maxAge time.Duration) (Item, error)
 }
 
 // leaseBook is a LeaseAuthority that asks the chain and remembers. Safe for concurrent use.
@@ -102,8 +104,11 @@ type bookEntry struct {
 const (
 	// itemFresh is for how long an answer of the chain is taken for granted.
 	itemFresh = 10 * time.Second
-	// missFresh is the same for an answer that there is no such lease: new leases are used at once.
+	// missFresh is the same before something is refused: what was opened or topped up a moment
+	// ago is used at once.
 	missFresh = time.Second
+	// askPatience is how long the chain may take to answer when an old answer is at hand.
+	askPatience = 3 * time.Second
 	// itemStale is for how long an old answer serves while the chain is unreachable.
 	itemStale = time.Hour
 	// maxBook bounds the memory that strangers' lease ids can take.
@@ -115,14 +120,22 @@ func newLeaseBook(chain Chain, device uint64, c clock.Clock) *leaseBook {
 }
 
 // Item implements LeaseAuthority.
-func (b *leaseBook) Item(ctx context.Context, lease uint64) (Item, error) {
+func (b *leaseBook) Item(ctx context.Context, lease uint64, maxAge time.Duration) (Item, error) {
 	e := b.entry(lease)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	now := b.clock.Now()
 	age := now.Sub(e.asked)
-	if e.known && age >= 0 && (e.err == nil && age < itemFresh || e.err != nil && age < missFresh) {
+	if e.err != nil {
+		maxAge = min(maxAge, missFresh)
+	}
+	if e.known && age >= 0 && age < maxAge {
 		return e.item, e.err
+	}
+	if e.known && e.err == nil && age < itemStale {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, askPatience)
+		defer cancel()
 	}
 	answer, err := b.chain.Item(ctx, lease, b.device)
 	switch {
