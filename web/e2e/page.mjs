@@ -15,6 +15,7 @@ const LOOKS = {
   light: { viewport: { width: 1280, height: 860 }, colorScheme: "light" },
   dark: { viewport: { width: 1280, height: 860 }, colorScheme: "dark" },
   tablet: { viewport: { width: 820, height: 1100 }, colorScheme: "light" },
+  narrow: { viewport: { width: 1000, height: 800 }, colorScheme: "dark" },
   phone: {
     viewport: { width: 390, height: 844 },
     colorScheme: "light",
@@ -188,7 +189,7 @@ const VIEWS = {
     ],
   },
   leases: { route: "#/leases", text: ["Lease 2", "renter", "41.35 CAIRN", "after the end"] },
-  lease: { route: "#/leases/2", text: ["Lease 2", "Session key", "basalt", "20 GB", "Escrow left"] },
+  lease: { route: "#/leases/2", text: ["Lease 2", "Session key", "basalt", "240 GB", "Escrow left"] },
   storage: {
     route: "#/storage",
     text: ["12 of 12 up", "Where pieces lie", "photos", "repair begins at 6", "basalt"],
@@ -347,6 +348,7 @@ const steps = {
   light: () => everyView("light"),
   dark: () => everyView("dark"),
   tablet: () => everyView("tablet"),
+  narrow: () => everyView("narrow"),
   phone: () => everyView("phone"),
   liveBlocks,
   moving,
