@@ -12,7 +12,6 @@ import (
 	evmmempool "github.com/cosmos/evm/mempool"
 	evmserver "github.com/cosmos/evm/server"
 	evmflags "github.com/cosmos/evm/server/flags"
-	"github.com/cosmos/evm/x/vm"
 	"github.com/cosmos/gogoproto/proto"
 	ibctm "github.com/cosmos/ibc-go/v11/modules/light-clients/07-tendermint"
 	"github.com/spf13/cast"
@@ -52,7 +51,6 @@ type App struct {
 	configurator module.Configurator
 
 	lightClient ibctm.LightClientModule
-	evmModule   vm.AppModule
 
 	mempool            *evmmempool.Mempool
 	closeMempool       sync.Once
@@ -72,6 +70,10 @@ func New(logger log.Logger, db dbm.DB, options servertypes.AppOptions, baseOptio
 	}
 	if err := app.LoadLatestVersion(); err != nil {
 		return nil, errors.Join(fmt.Errorf("loading the latest state: %w", err), app.CloseMempool())
+	}
+	if app.LastBlockHeight() > 0 {
+		// The mempool was built before there was a state to check transactions against.
+		app.mempool.NotifyNewBlock()
 	}
 	return app, nil
 }

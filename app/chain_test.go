@@ -3,6 +3,7 @@ package app_test
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"fmt"
 	"math/big"
 	"testing"
@@ -23,10 +24,13 @@ import (
 	"cosmossdk.io/math"
 
 	"github.com/cosmos/cosmos-sdk/baseapp"
+	"github.com/cosmos/cosmos-sdk/codec"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	"github.com/cosmos/cosmos-sdk/types/tx/signing"
 	authsigning "github.com/cosmos/cosmos-sdk/x/auth/signing"
 	genutiltypes "github.com/cosmos/cosmos-sdk/x/genutil/types"
+	govtypes "github.com/cosmos/cosmos-sdk/x/gov/types"
+	govv1 "github.com/cosmos/cosmos-sdk/x/gov/types/v1"
 
 	"github.com/cairn-network/cairn/app"
 	"github.com/cairn-network/cairn/app/node"
@@ -85,7 +89,7 @@ type block struct {
 	hash []byte
 }
 
-// testGenesis has one validator, operated by "val", and users with 5,000 CAIRN each.
+// testGenesis has one validator, operated by "val", users with 5,000 CAIRN each, and votes of 20 seconds.
 func testGenesis(t *testing.T, names ...string) (*genutiltypes.AppGenesis, cmted25519.PrivKey) {
 	t.Helper()
 	app.Configure()
@@ -99,6 +103,12 @@ func testGenesis(t *testing.T, names ...string) (*genutiltypes.AppGenesis, cmted
 	}
 	for _, name := range append([]string{"val"}, names...) {
 		genesis.Accounts = append(genesis.Accounts, node.Account{Address: newUser(name).address(), Coins: sdk.NewCoins(cairn(5000))})
+	}
+	genesis.Edit = func(cdc codec.JSONCodec, state map[string]json.RawMessage) error {
+		return node.SetModule(cdc, state, govtypes.ModuleName, func(gov *govv1.GenesisState) {
+			period, expedited := 20*time.Second, 10*time.Second
+			gov.Params.VotingPeriod, gov.Params.ExpeditedVotingPeriod = &period, &expedited
+		})
 	}
 	document, err := genesis.Document()
 	require.NoError(t, err)
@@ -127,19 +137,19 @@ func startChain(t *testing.T, document *genutiltypes.AppGenesis, key cmted25519.
 }
 
 // open builds the application over what the database holds.
-func (c *chain) open() {
+func (c *chain) open(options ...func(*baseapp.BaseApp)) {
 	c.t.Helper()
-	opened, err := app.New(log.NewNopLogger(), c.db, testSettings(c.t.TempDir()), baseapp.SetChainID(chainID))
+	opened, err := app.New(log.NewNopLogger(), c.db, testSettings(c.t.TempDir()), append(options, baseapp.SetChainID(chainID))...)
 	require.NoError(c.t, err)
 	c.app = opened
 	c.t.Cleanup(func() { _ = opened.Close() })
 }
 
 // restart closes the application and builds it again over the same database.
-func (c *chain) restart() {
+func (c *chain) restart(options ...func(*baseapp.BaseApp)) {
 	c.t.Helper()
 	require.NoError(c.t, c.app.Close())
-	c.open()
+	c.open(options...)
 	require.Equal(c.t, c.height, c.app.LastBlockHeight())
 }
 

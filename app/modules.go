@@ -36,7 +36,6 @@ func (app *App) buildModules() {
 		cdc      = app.encoding.Codec
 		registry = app.encoding.InterfaceRegistry
 	)
-	app.evmModule = vm.NewAppModule(app.EVM, app.Auth, app.Bank, app.Auth.AddressCodec())
 	app.manager = module.NewManager(
 		auth.NewAppModule(cdc, app.Auth, nil, nil),
 		vesting.NewAppModule(app.Auth, app.Bank),
@@ -57,7 +56,7 @@ func (app *App) buildModules() {
 		ibctm.NewAppModule(app.lightClient),
 		transfer.NewAppModule(app.Transfer),
 
-		app.evmModule,
+		vm.NewAppModule(app.EVM, app.Auth, app.Bank, app.Auth.AddressCodec()),
 		feemarket.NewAppModule(app.FeeMarket),
 		erc20.NewAppModule(app.ERC20, app.Auth),
 

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/big"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -13,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ethereum/go-ethereum/common/hexutil"
+	ethtypes "github.com/ethereum/go-ethereum/core/types"
 	"github.com/gorilla/websocket"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
@@ -62,6 +65,7 @@ func startNode(t *testing.T, home string, peers ...string) *node.Node {
 	require.NoError(t, err)
 	config.Listen(anyPort)
 	config.Comet.P2P.AllowDuplicateIP = true
+	config.Comet.P2P.PexReactor = false // its address book is written after the node has stopped
 	config.Comet.P2P.AddrBookStrict = false
 	config.Comet.P2P.PersistentPeers = strings.Join(peers, ",")
 	running, err := node.Start(context.Background(), config)
@@ -133,11 +137,48 @@ func TestNodeAnswersOnEveryPortAndComesBack(t *testing.T) {
 		require.NoError(t, socket.ReadJSON(&answer))
 	}
 
+	sendWithWallet(t, at.JSONRPC)
+
 	height := running.Height()
 	require.NoError(t, running.Stop())
 	again := startNode(t, home)
 	waitHeight(t, again, height+2)
 	require.NoError(t, again.Stop())
+}
+
+// sendWithWallet does what MetaMask does to send CAIRN: asks for chain, nonce, price and gas, signs, submits,
+// and waits for the receipt.
+func sendWithWallet(t *testing.T, address string) {
+	t.Helper()
+	var (
+		from, to = newUser("val0"), newUser("friend").hex()
+		number   = func(method string, params ...any) *big.Int {
+			var quantity hexutil.Big
+			require.NoError(t, json.Unmarshal(ethereum(t, address, method, params...), &quantity))
+			return quantity.ToInt()
+		}
+	)
+	value := cairn(2).Amount.BigInt()
+	call := map[string]any{"from": from.hex(), "to": to, "value": hexutil.EncodeBig(value)}
+	chain := number("eth_chainId")
+	key, err := from.key.ToECDSA()
+	require.NoError(t, err)
+	signed, err := ethtypes.SignNewTx(key, ethtypes.LatestSignerForChainID(chain), &ethtypes.DynamicFeeTx{
+		ChainID: chain, Nonce: number("eth_getTransactionCount", from.hex(), "pending").Uint64(), To: &to, Value: value,
+		GasTipCap: number("eth_maxPriorityFeePerGas"), GasFeeCap: number("eth_gasPrice"),
+		Gas: number("eth_estimateGas", call).Uint64(),
+	})
+	require.NoError(t, err)
+	raw, err := signed.MarshalBinary()
+	require.NoError(t, err)
+	require.JSONEq(t, fmt.Sprintf("%q", signed.Hash()), string(ethereum(t, address, "eth_sendRawTransaction", hexutil.Encode(raw))))
+	var receipt struct{ Status hexutil.Uint64 }
+	require.Eventually(t, func() bool {
+		answer := ethereum(t, address, "eth_getTransactionReceipt", signed.Hash())
+		return string(answer) != "null" && json.Unmarshal(answer, &receipt) == nil
+	}, time.Minute, 50*time.Millisecond)
+	require.EqualValues(t, 1, receipt.Status)
+	require.Equal(t, value, number("eth_getBalance", to, "latest"))
 }
 
 // TestValidatorsInOneProcessAgree runs three of them; one leaves and comes back.
@@ -256,7 +297,7 @@ func TestAmountsAsPeopleWriteThem(t *testing.T) {
 	send := func(amount string, more ...string) (string, error) {
 		return tryCairnd(t, append([]string{
 			"tx", "bank", "send", from.String(), to.String(), amount, "--home", home, "--keyring-backend", "test",
-			"--generate-only", "--offline", "--account-number", "1", "--sequence", "1", "--chain-id", chainID,
+			"--generate-only", "--offline", "--account-number", "1", "--sequence", "1",
 		}, more...)...)
 	}
 	for written, want := range map[string]string{

@@ -36,7 +36,7 @@ func (app *App) setOrder() {
 		upgradetypes.ModuleName,
 		// Drops the expired unordered nonces before this block's transactions look at them.
 		authtypes.ModuleName,
-		// Restores the EVM's globals on the first block after a restart.
+		// Sets the EVM's globals, which Configure has set already; the manager wants it listed.
 		evmtypes.ModuleName,
 	)
 	app.manager.SetOrderBeginBlockers(

@@ -136,7 +136,7 @@ func (n *Node) buildJSONRPC(clientCtx client.Context, settings evmconfig.Config,
 	}
 	logger := config.Logger.With(log.ModuleKey, "json-rpc")
 	serverCtx := sdkserver.NewContext(config.Settings, config.Comet, logger)
-	streams := stream.NewRPCStreams(events, logger, clientCtx.TxConfig.TxDecoder())
+	streams := stream.NewRPCStreams(newClosingEvents(events), logger, clientCtx.TxConfig.TxDecoder())
 	n.app.RegisterPendingTxListener(streams.ListenPendingTx)
 	ethereum := backend.NewBackend(serverCtx, clientCtx, nil, pool,
 		backend.WithUnprotectedTxs(settings.JSONRPC.AllowUnprotectedTxs), backend.WithLogger(logger))
