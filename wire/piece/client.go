@@ -96,6 +96,7 @@ type Conn struct {
 	received atomic.Uint64 // piece bytes received on this connection
 	paid     atomic.Uint64 // of those, covered by vouchers that the provider took
 	paying   chan Demand   // newest demand, capacity 1
+	covered  uint64        // units of the best voucher that the provider took; of the goroutine that pays
 
 	stop    context.CancelFunc
 	running sync.WaitGroup
@@ -153,6 +154,7 @@ func dial(ctx context.Context, endpoint string, device uint64, devicePub ed25519
 	if terms.Served > covered {
 		c.received.Store(min(o.Owed, terms.Served-covered))
 	}
+	c.covered = covered
 	c.running.Add(3)
 	go c.read()
 	go c.pay(run)
@@ -355,14 +357,16 @@ func (c *Conn) payOnce(ctx context.Context, d Demand) (units uint64, err error) 
 	if c.opts.Vouchers == nil {
 		return 0, ErrUnpaid
 	}
-	if d.Served <= d.Paid {
+	// A demand that was written before our last voucher arrived does not know of it.
+	held := max(d.Paid, c.covered)
+	if d.Served <= held {
 		return 0, nil
 	}
-	units = min(d.Served-d.Paid, c.Owed())
+	units = min(d.Served-held, c.Owed())
 	if units == 0 {
 		return 0, nil
 	}
-	v, err := c.opts.Vouchers.Voucher(ctx, c.session.Lease, c.device, d.Paid, units)
+	v, err := c.opts.Vouchers.Voucher(ctx, c.session.Lease, c.device, held, units)
 	if err != nil {
 		return 0, err
 	}
@@ -381,6 +385,7 @@ func (c *Conn) payOnce(ctx context.Context, d Demand) (units uint64, err error) 
 	}
 	buf.free()
 	c.paid.Add(units)
+	c.covered = max(c.covered, v.Units)
 	return units, nil
 }
 
