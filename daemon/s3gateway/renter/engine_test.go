@@ -319,3 +319,25 @@ func TestDebtsOutliveConnections(t *testing.T) {
 		require.NoError(t, n.Leases.Step(t.Context()))
 	}
 }
+
+func TestSmallObjectsFallBackWhenNodesDie(t *testing.T) {
+	n := rentertest.New(t, rentertest.Options{})
+	before := store(t, n, "", 10_000)
+	require.Equal(t, "small", before.segs[0].Class)
+	// The pool does not know yet that four are gone: small needs ten nodes, eight are left.
+	for _, node := range n.Nodes[:4] {
+		node.Kill()
+	}
+	after := store(t, n, "", 10_000)
+	require.Equal(t, "dev", after.segs[0].Class)
+	checkSegments(t, n, after)
+	requireFetch(t, n, after, 0, 10_000)
+	requireFetch(t, n, before, 0, 10_000)
+	again := store(t, n, "", 10_000)
+	require.Equal(t, "dev", again.segs[0].Class)
+	// Any four of the eight may go now.
+	for _, p := range after.segs[0].Pieces[:4] {
+		n.Node(p.Device).Kill()
+	}
+	requireFetch(t, n, after, 0, 10_000)
+}

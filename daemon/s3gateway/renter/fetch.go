@@ -36,6 +36,11 @@ func (e *Engine) Fetch(ctx context.Context, key seal.DataKey, objectID [16]byte,
 	if off < 0 || n < 0 {
 		return fmt.Errorf("%d bytes from %d: %w", n, off, ErrRange)
 	}
+	if e.Pool.Lease() == nil && len(segs) > 0 { // just started
+		if err := e.Leases.Read(ctx); err != nil {
+			return fmt.Errorf("reading nodes and lease: %w", err)
+		}
+	}
 	var parts []*segmentRange
 	for i, seg := range segs {
 		size := int64(seg.PlainSize)

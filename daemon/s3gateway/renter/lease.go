@@ -3,7 +3,6 @@ package renter
 import (
 	"context"
 	"crypto/ed25519"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -11,6 +10,7 @@ import (
 	"slices"
 	"sort"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	sdkmath "cosmossdk.io/math"
@@ -207,6 +207,7 @@ type LeaseService struct {
 	LeaseDeps
 
 	stepping sync.Mutex // one step at a time
+	steps    atomic.Uint64
 
 	mu       sync.RWMutex // guards what follows
 	lease    *Lease
@@ -266,9 +267,24 @@ func (s *LeaseService) Terms(device uint64) (Account, Terms, error) {
 
 // Step reads the lease and does what is due. An error leaves everything as it was; the next step
 // starts afresh from the chain.
-func (s *LeaseService) Step(ctx context.Context) error {
+func (s *LeaseService) Step(ctx context.Context) error { return s.stepUnless(ctx, math.MaxUint64) }
+
+// StepAfter is Step for one of many callers who found at about the same time that something ran out:
+// it does nothing if a step has ended since Steps returned seen.
+func (s *LeaseService) StepAfter(ctx context.Context, seen uint64) error {
+	return s.stepUnless(ctx, seen)
+}
+
+// Steps counts the steps that have ended.
+func (s *LeaseService) Steps() uint64 { return s.steps.Load() }
+
+func (s *LeaseService) stepUnless(ctx context.Context, seen uint64) error {
 	s.stepping.Lock()
 	defer s.stepping.Unlock()
+	if s.steps.Load() > seen {
+		return nil
+	}
+	defer s.steps.Add(1)
 	if err := s.step(ctx); err != nil {
 		s.setWarnings(append([]Warning{{Code: WarnLeaseFailed, Text: err.Error()}}, s.lasting()...))
 		return err
@@ -496,7 +512,7 @@ func (s *LeaseService) setWarnings(warnings []Warning) {
 // Run steps at every interval until ctx is done. Errors are logged: the next step tries again.
 func (s *LeaseService) Run(ctx context.Context, interval time.Duration) error {
 	return clock.Every(ctx, s.Clock, interval, func(ctx context.Context) error {
-		if err := s.Step(ctx); err != nil && !errors.Is(err, context.Canceled) {
+		if err := s.Step(ctx); err != nil && ctx.Err() == nil {
 			s.Log.Warn("keeping the lease", "error", err)
 		}
 		return nil

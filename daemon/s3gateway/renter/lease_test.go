@@ -161,3 +161,38 @@ func TestVouchersNeverPromiseMoreThanTheEscrow(t *testing.T) {
 		require.Equal(t, paid[node.Device], best.Units)
 	}
 }
+
+func TestQuoteIsShownBeforeAnythingIsBought(t *testing.T) {
+	n := rentertest.New(t, rentertest.Options{})
+	q, err := n.Leases.Quote(t.Context(), 4<<30-4, 30*day, "")
+	require.NoError(t, err)
+	require.Equal(t, "dev", q.Class.Name)
+	require.Equal(t, 12, q.Groups)
+	require.Equal(t, uint64(8<<30), q.Stored)
+	want, err := rentertest.Stream.StreamCost(8<<30, 30*24*3600)
+	require.NoError(t, err)
+	require.Equal(t, want, q.Storage)
+	want, err = rentertest.Metered.Cost(4 << 30)
+	require.NoError(t, err)
+	require.Equal(t, want, q.Reading)
+	require.Nil(t, n.Pool.Lease())
+
+	n.Leases.Config.MaxStream = &price.Rate{Amount: price.FromUint64(35), Per: 1}
+	_, err = n.Leases.Quote(t.Context(), 1, day, "")
+	require.ErrorIs(t, err, renter.ErrTooFewNodes)
+	require.ErrorContains(t, err, "12 above the price limit")
+	_, err = n.Leases.Quote(t.Context(), 1, day, "gold")
+	require.ErrorContains(t, err, "gold")
+}
+
+func TestReadingMoreThanTheEscrowPlannedForRefillsIt(t *testing.T) {
+	// One percent of a GiB is what the escrow pays to read; the object is read far more often.
+	n := rentertest.New(t, rentertest.Options{Lease: renter.LeaseConfig{Units: 1 << 30, Egress: 1, Ahead: time.Second}})
+	for _, node := range n.Nodes {
+		node.Credit = 2 << 20
+	}
+	o := store(t, n, "dev", 20<<20)
+	for range 12 {
+		requireFetch(t, n, o, 0, len(o.data))
+	}
+}

@@ -61,16 +61,26 @@ type purse struct {
 	leases *LeaseService
 }
 
-// Voucher implements wire.VoucherSource.
-func (p purse) Voucher(_ context.Context, lease, device, held, units uint64) (voucher.Signed, error) {
-	a, terms, err := p.leases.Terms(device)
-	if err != nil {
-		return voucher.Signed{}, err
+// Voucher implements wire.VoucherSource. Where the escrow is used up it has it refilled first: the
+// node waits for a while before it stops serving.
+func (p purse) Voucher(ctx context.Context, lease, device, held, units uint64) (voucher.Signed, error) {
+	for attempt := 0; ; attempt++ {
+		steps := p.leases.Steps()
+		a, terms, err := p.leases.Terms(device)
+		if err != nil {
+			return voucher.Signed{}, err
+		}
+		if a.Lease != lease {
+			return voucher.Signed{}, fmt.Errorf("paying device %d under lease %d: %w", device, lease, ErrNotInLease)
+		}
+		v, err := p.book.Pay(a, held, units, terms)
+		if !errors.Is(err, ErrEscrowDry) || attempt > 0 {
+			return v, err
+		}
+		if err := p.leases.StepAfter(ctx, steps); err != nil {
+			return voucher.Signed{}, err
+		}
 	}
-	if a.Lease != lease {
-		return voucher.Signed{}, fmt.Errorf("paying device %d under lease %d: %w", device, lease, ErrNotInLease)
-	}
-	return p.book.Pay(a, held, units, terms)
 }
 
 // Resume implements wire.VoucherSource.

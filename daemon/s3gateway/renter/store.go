@@ -249,6 +249,11 @@ func (e *Engine) place(ctx context.Context, req StoreRequest, c *coded, free fun
 	u.data, u.size = c.piece, c.geometry.PieceSize
 	err := u.run(ctx)
 	seg.Pieces = u.stored
+	if err != nil && req.Class == "" && errors.Is(err, ErrTooFewNodes) && relabel(&seg) {
+		e.Metrics.degraded()
+		e.Log.Warn("segment stored in a smaller class", "segment", seg.ID, "class", seg.Class, "reason", err)
+		err = nil
+	}
 	if err != nil {
 		for _, p := range u.running {
 			seg.Pieces = append(seg.Pieces, metabase.Piece{Index: uint8(p.index), Device: p.node.Device})
@@ -258,8 +263,32 @@ func (e *Engine) place(ctx context.Context, req StoreRequest, c *coded, free fun
 		u.puts.Wait()
 		free()
 	})
-	seg.Risk = e.Pool.Risk(c.class, seg.Pieces, u.placement.Regions())
+	if class, ok := erasure.ClassByName(seg.Class); ok {
+		seg.Risk = e.Pool.Risk(class, seg.Pieces, u.placement.Regions())
+	}
 	return seg, err
+}
+
+// relabel turns a segment of the small class into one of the dev class if it has the pieces for
+// that. The two have the same K, and so the same pieces 0 to 9 (a row of the code's matrix depends on
+// K and its number alone); nodes that died since the class was chosen cost pieces, not the write.
+func relabel(seg *metabase.Segment) bool {
+	if seg.Class != erasure.Small.Name {
+		return false
+	}
+	var pieces []metabase.Piece
+	for _, p := range seg.Pieces {
+		if int(p.Index) < erasure.Dev.Total {
+			pieces = append(pieces, p)
+		}
+	}
+	if len(pieces) < erasure.Dev.Optimal {
+		return false
+	}
+	seg.Class, seg.Pieces = erasure.Dev.Name, pieces
+	seg.PieceRoots = seg.PieceRoots[:erasure.Dev.Total]
+	seg.Root = segment.Root(seg.PieceRoots)
+	return true
 }
 
 func (e *Engine) newUpload(seg *metabase.Segment, class erasure.Class, kept []Node) *upload {

@@ -305,18 +305,23 @@ func (s *service) Get(ctx context.Context, id piece.ID, off, n uint32, out *wire
 func (s *service) afford(ctx context.Context) error {
 	timeout := time.NewTimer(2 * time.Second)
 	defer timeout.Stop()
+	var asked wire.Demand
 	for {
 		s.node.mu.Lock()
-		owed := s.node.served[s.lease] - s.node.best[s.lease].Units
+		demand := wire.Demand{Served: s.node.served[s.lease], Paid: s.node.best[s.lease].Units}
 		s.node.mu.Unlock()
-		if owed < s.node.Credit {
+		if demand.Served-demand.Paid < s.node.Credit {
 			return nil
 		}
-		if err := s.bill(ctx, 0); err != nil {
-			return err
+		if demand != asked {
+			asked = demand
+			if err := s.client.Demand(ctx, demand); err != nil {
+				return err
+			}
 		}
 		select {
 		case <-s.paid:
+			s.wake() // others may wait, too
 		case <-timeout.C:
 			return wire.ErrUnpaid
 		case <-ctx.Done():
@@ -395,11 +400,15 @@ func (s *service) Voucher(_ context.Context, v voucher.Signed) error {
 		return wire.ErrBadVoucher
 	}
 	s.node.best[s.lease] = v
+	s.wake()
+	return nil
+}
+
+func (s *service) wake() {
 	select {
 	case s.paid <- struct{}{}:
 	default:
 	}
-	return nil
 }
 
 // node is how the chain shows this node.
