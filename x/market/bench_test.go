@@ -5,25 +5,45 @@ import (
 	"testing"
 
 	storetypes "github.com/cosmos/cosmos-sdk/store/v2/types"
+	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	marketv1 "github.com/cairn-network/cairn/api/cairn/market/v1"
 	"github.com/cairn-network/cairn/x/internal/stage"
 	"github.com/cairn-network/cairn/x/market"
 )
 
-// crowd opens n leases of one item each with device 1, by session key 0.
-func (f *fixture) crowd(tb testing.TB, n int) {
+// crowd is a market with n leases of one item each with device 1, by session key 0. It comes by
+// genesis: one lease is opened by message and the others are its copies.
+func (f *fixture) crowd(tb testing.TB, n uint64) {
 	tb.Helper()
-	f.rich(owner(0), consumer(0))
+	f.rich(consumer(0))
 	f.device(tb, 0, "DE")
 	offer := offering(0)
 	offer.Capacity = 1 << 40
 	if _, err := f.msg.CreateOffer(f.Ctx, offer); err != nil {
 		tb.Fatal(err)
 	}
-	for range n {
-		f.lease(tb, opening())
+	f.lease(tb, opening())
+	g, err := f.keeper.ExportGenesis(f.Ctx)
+	if err != nil {
+		tb.Fatal(err)
 	}
+	for id := uint64(2); id <= n; id++ {
+		lease, item := g.Leases[0], g.Items[0]
+		lease.Id, item.Lease = id, id
+		g.Leases, g.Items = append(g.Leases, lease), append(g.Items, item)
+	}
+	g.NextLease = n + 1
+	g.Offers[0].Reserved *= n
+	if err := market.ValidateGenesis(g); err != nil {
+		tb.Fatal(err)
+	}
+	f.Bank.Mint(f.Ctx, moduleAccount, sdk.Coin{Denom: denom, Amount: amount(int64(n) * 20_000)})
+	f.Clear(market.StoreKey)
+	if err := f.keeper.InitGenesis(f.Ctx, g); err != nil {
+		tb.Fatal(err)
+	}
+	f.Commit()
 }
 
 // BenchmarkSettle is one message of 1,000 vouchers for as many leases: signatures, streams, ledger,
@@ -53,7 +73,7 @@ func BenchmarkSettle(b *testing.B) {
 // BenchmarkEndBlock is the end of a block at which nothing is due, and one at which all that a block
 // may do is due, among few and many leases.
 func BenchmarkEndBlock(b *testing.B) {
-	for _, leases := range []int{1_000, 100_000} {
+	for _, leases := range []uint64{1_000, 100_000} {
 		f := newFixture(b)
 		f.crowd(b, leases)
 		b.Run(fmt.Sprintf("idle/leases=%d", leases), func(b *testing.B) {
