@@ -20,7 +20,6 @@ import (
 	"strings"
 	"sync"
 
-	cmtdb "github.com/cometbft/cometbft-db"
 	cmtcfg "github.com/cometbft/cometbft/config"
 	cmtnode "github.com/cometbft/cometbft/node"
 	"github.com/cometbft/cometbft/p2p"
@@ -241,7 +240,7 @@ func (n *Node) close() error {
 			errs = append(errs, fmt.Errorf("closing the application: %w", err))
 		}
 	}
-	n.databases.close()
+	errs = append(errs, n.databases.close())
 	return errors.Join(errs...)
 }
 
@@ -357,26 +356,4 @@ func (n *Node) buildServers(config Config, settings evmconfig.Config) error {
 		}
 	}
 	return nil
-}
-
-// databases opens consensus' databases and closes them all: CometBFT forgets the transaction index,
-// whose lock would keep a node from starting again in this process.
-type databases struct {
-	opened []cmtdb.DB
-}
-
-func (d *databases) open(ctx *cmtcfg.DBContext) (cmtdb.DB, error) {
-	db, err := cmtcfg.DefaultDBProvider(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("opening the %s database of consensus: %w", ctx.ID, err)
-	}
-	d.opened = append(d.opened, db)
-	return db, nil
-}
-
-// close ignores errors: most were closed by their owner.
-func (d *databases) close() {
-	for _, db := range d.opened {
-		_ = db.Close()
-	}
 }
