@@ -77,8 +77,10 @@ func inline(bucket, key, content string) Object {
 	segmentCount++
 	var id [16]byte
 	copy(id[:], fmt.Sprintf("inline%08d", segmentCount))
-	return Object{Bucket: bucket, Key: key, Size: int64(len(content)), ETag: content,
-		Extents: []Extent{{ObjectID: id, Size: int64(len(content)), IsInline: true, Inline: []byte(content)}}}
+	return Object{
+		Bucket: bucket, Key: key, Size: int64(len(content)), ETag: content,
+		Extents: []Extent{{ObjectID: id, Size: int64(len(content)), IsInline: true, Inline: []byte(content)}},
+	}
 }
 
 // checkInvariants holds INV-META-1 to INV-META-3 and INV-META-6 against all rows.

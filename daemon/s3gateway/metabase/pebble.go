@@ -71,8 +71,11 @@ func (kv *pebbleKV) View(ctx context.Context, fn func(Tx) error) error {
 	}
 	defer kv.life.RUnlock()
 	snap := kv.db.NewSnapshot()
-	defer snap.Close()
-	return fn(&pebbleTx{ctx: ctx, r: snap})
+	err := fn(&pebbleTx{ctx: ctx, r: snap})
+	if cerr := snap.Close(); err == nil && cerr != nil {
+		err = fmt.Errorf("closing a snapshot of the metabase: %w", cerr)
+	}
+	return err
 }
 
 func (kv *pebbleKV) Update(ctx context.Context, fn func(Tx) error) error {
@@ -84,14 +87,16 @@ func (kv *pebbleKV) Update(ctx context.Context, fn func(Tx) error) error {
 		return err
 	}
 	batch := kv.db.NewIndexedBatch()
-	defer batch.Close()
-	if err := kv.apply(ctx, batch, fn); err != nil || batch.Empty() {
-		return err
+	err := kv.apply(ctx, batch, fn)
+	if err == nil && !batch.Empty() {
+		if err = batch.SyncWait(); err != nil {
+			err = fmt.Errorf("syncing metabase log: %w", err)
+		}
 	}
-	if err := batch.SyncWait(); err != nil {
-		return fmt.Errorf("syncing metabase log: %w", err)
+	if cerr := batch.Close(); err == nil && cerr != nil {
+		err = fmt.Errorf("closing a metabase batch: %w", cerr)
 	}
-	return nil
+	return err
 }
 
 func (kv *pebbleKV) apply(ctx context.Context, batch *pebble.Batch, fn func(Tx) error) error {

@@ -124,7 +124,7 @@ func (kv *postgresKV) View(ctx context.Context, fn func(Tx) error) error {
 	if err != nil {
 		return fmt.Errorf("opening a snapshot of the metabase: %w", err)
 	}
-	defer tx.Rollback(context.WithoutCancel(ctx))
+	defer rollback(ctx, tx)
 	return fn(&pgTx{ctx: ctx, tx: tx, readOnly: true})
 }
 
@@ -222,12 +222,16 @@ func retriable(err error) bool {
 // errBroken marks connection failures before the commit.
 var errBroken = errors.New("connection to PostgreSQL broke")
 
+// rollback ends a transaction that has not been committed. A connection on
+// which that fails is closed by the pool, which ends the transaction too.
+func rollback(ctx context.Context, tx pgx.Tx) { _ = tx.Rollback(context.WithoutCancel(ctx)) }
+
 func (kv *postgresKV) tryGroup(ctx context.Context, group []*pgUpdate) error {
 	tx, err := kv.pool.Begin(ctx)
 	if err != nil {
 		return fmt.Errorf("opening a transaction: %w: %w", errBroken, err)
 	}
-	defer tx.Rollback(context.WithoutCancel(ctx))
+	defer rollback(ctx, tx)
 	if _, err := tx.Exec(ctx, "SELECT id FROM cairn_lock WHERE id = 1 FOR UPDATE"); err != nil {
 		return fmt.Errorf("locking the metabase: %w: %w", errBroken, err)
 	}

@@ -3,6 +3,7 @@ package metabase
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -44,7 +45,7 @@ func (errNoPostgres) Error() string {
 func postgresDSN(t testing.TB) string {
 	t.Helper()
 	pgOnce.Do(func() { pgShared, pgErr = startPostgres() })
-	if _, absent := pgErr.(errNoPostgres); absent {
+	if errors.As(pgErr, &errNoPostgres{}) {
 		t.Skip(pgErr)
 	}
 	if pgErr != nil {

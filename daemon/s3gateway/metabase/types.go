@@ -143,6 +143,7 @@ type Object struct {
 // Versioning is a bucket's versioning state.
 type Versioning uint8
 
+// The states of versioning.
 const (
 	Unversioned Versioning = iota
 	VersioningEnabled

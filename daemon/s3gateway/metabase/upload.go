@@ -194,7 +194,8 @@ func (w *writeTx) removeUpload(u Upload, parts []Part) error {
 // extents of those parts become the object's, the others are dropped. cond is
 // asked as in PutObject.
 func (db *DB) CompleteUpload(ctx context.Context, bucket, key, id string, cond Condition,
-	assemble func(Upload, []Part) (Object, []int32, error)) (Object, error) {
+	assemble func(Upload, []Part) (Object, []int32, error),
+) (Object, error) {
 	var out Object
 	err := db.update(ctx, func(w *writeTx) error {
 		if _, err := bucketByName(w, bucket); err != nil {

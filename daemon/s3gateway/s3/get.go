@@ -249,7 +249,7 @@ func (b *Backend) read(ctx context.Context, o metabase.Object, off, n int64) (io
 		return body, nil
 	}
 	if _, err := body.buf.Peek(1); err != nil {
-		body.Close()
+		err = errors.Join(err, body.Close())
 		return nil, fmt.Errorf("reading %s/%s: %w", o.Bucket, o.Key, err)
 	}
 	body.answered.Store(true)
@@ -306,9 +306,9 @@ func (r *reading) Read(p []byte) (int, error) { return r.buf.Read(p) }
 
 func (r *reading) Close() error {
 	r.cancel()
-	r.pipe.Close()
+	err := r.pipe.Close()
 	<-r.done
-	return nil
+	return err
 }
 
 // GetObjectAttributes implements backend.Backend.

@@ -87,8 +87,10 @@ type AbortUploads struct {
 const maxRules = 1000
 
 func malformed(format string, args ...any) error {
-	return s3err.APIError{Code: "MalformedXML", HTTPStatusCode: http.StatusBadRequest,
-		Description: "The lifecycle configuration is not valid: " + fmt.Sprintf(format, args...)}
+	return s3err.APIError{
+		Code: "MalformedXML", HTTPStatusCode: http.StatusBadRequest,
+		Description: "The lifecycle configuration is not valid: " + fmt.Sprintf(format, args...),
+	}
 }
 
 // ParseLifecycle reads and checks a lifecycle configuration. Errors are
@@ -108,8 +110,10 @@ func ParseLifecycle(data []byte) (Lifecycle, error) {
 			r.ID = fmt.Sprintf("rule-%d", i+1)
 		}
 		if seen[r.ID] {
-			return l, s3err.APIError{Code: "InvalidArgument", HTTPStatusCode: http.StatusBadRequest,
-				Description: fmt.Sprintf("Rule ID must be unique. Found the same ID %q for more than one rule.", r.ID)}
+			return l, s3err.APIError{
+				Code: "InvalidArgument", HTTPStatusCode: http.StatusBadRequest,
+				Description: fmt.Sprintf("Rule ID must be unique. Found the same ID %q for more than one rule.", r.ID),
+			}
 		}
 		seen[r.ID] = true
 		if err := r.check(); err != nil {
@@ -128,8 +132,10 @@ func (r Rule) check() error {
 	case r.Prefix != nil && r.Filter != nil:
 		return malformed("rule %q has both a Prefix and a Filter.", r.ID)
 	case len(r.Transitions) > 0 || len(r.NoncurrentTransfers) > 0:
-		return s3err.APIError{Code: "NotImplemented", HTTPStatusCode: http.StatusNotImplemented,
-			Description: fmt.Sprintf("Rule %q has a transition. This gateway has one storage class; use expiration rules only.", r.ID)}
+		return s3err.APIError{
+			Code: "NotImplemented", HTTPStatusCode: http.StatusNotImplemented,
+			Description: fmt.Sprintf("Rule %q has a transition. This gateway has one storage class; use expiration rules only.", r.ID),
+		}
 	case r.Expiration == nil && r.NoncurrentExpiry == nil && r.AbortUploads == nil:
 		return malformed("rule %q has no action.", r.ID)
 	case r.AbortUploads != nil && r.AbortUploads.Days < 1:
@@ -469,8 +475,10 @@ func (b *Backend) GetBucketLifecycle(ctx context.Context, bucket string) (Lifecy
 		return Lifecycle{}, err
 	}
 	if bkt.Lifecycle == nil {
-		return Lifecycle{}, s3err.APIError{Code: "NoSuchLifecycleConfiguration", HTTPStatusCode: http.StatusNotFound,
-			Description: "The lifecycle configuration does not exist."}
+		return Lifecycle{}, s3err.APIError{
+			Code: "NoSuchLifecycleConfiguration", HTTPStatusCode: http.StatusNotFound,
+			Description: "The lifecycle configuration does not exist.",
+		}
 	}
 	l, err := ParseLifecycle(bkt.Lifecycle)
 	return l, b.answer(err, where{bucket: bucket})

@@ -72,15 +72,21 @@ func TestLifecycleExpiresByAgeFromMidnight(t *testing.T) {
 	g.bucket(t, "age")
 	g.put(t, "age", "log/a", []byte("x"))
 	g.put(t, "age", "keep/b", []byte("x"))
-	if _, err := g.PutObject(t.Context(), &awss3.PutObjectInput{Bucket: aws.String("age"), Key: aws.String("log/tagged"),
-		Body: strings.NewReader("x"), Tagging: aws.String("hold=yes")}); err != nil {
+	if _, err := g.PutObject(t.Context(), &awss3.PutObjectInput{
+		Bucket: aws.String("age"), Key: aws.String("log/tagged"),
+		Body: strings.NewReader("x"), Tagging: aws.String("hold=yes"),
+	}); err != nil {
 		t.Fatal(err)
 	}
 	rules(t, g, "age",
-		types.LifecycleRule{Filter: &types.LifecycleRuleFilter{And: &types.LifecycleRuleAndOperator{Prefix: aws.String("log/"), ObjectSizeLessThan: aws.Int64(2)}},
-			Expiration: &types.LifecycleExpiration{Days: aws.Int32(3)}},
-		types.LifecycleRule{Filter: &types.LifecycleRuleFilter{Tag: &types.Tag{Key: aws.String("hold"), Value: aws.String("no")}},
-			Expiration: &types.LifecycleExpiration{Days: aws.Int32(1)}})
+		types.LifecycleRule{
+			Filter:     &types.LifecycleRuleFilter{And: &types.LifecycleRuleAndOperator{Prefix: aws.String("log/"), ObjectSizeLessThan: aws.Int64(2)}},
+			Expiration: &types.LifecycleExpiration{Days: aws.Int32(3)},
+		},
+		types.LifecycleRule{
+			Filter:     &types.LifecycleRuleFilter{Tag: &types.Tag{Key: aws.String("hold"), Value: aws.String("no")}},
+			Expiration: &types.LifecycleExpiration{Days: aws.Int32(1)},
+		})
 	// Written at noon of day 0: due at the midnight after noon of day 3.
 	g.now.advance(3*day + 11*time.Hour)
 	if sum := expire(t, g); sum != (s3.Expired{}) {
@@ -101,8 +107,10 @@ func TestLifecycleExpiresByAgeFromMidnight(t *testing.T) {
 func TestLifecycleOfVersions(t *testing.T) {
 	g := start(t)
 	g.bucket(t, "vers")
-	_, err := g.PutBucketVersioning(t.Context(), &awss3.PutBucketVersioningInput{Bucket: aws.String("vers"),
-		VersioningConfiguration: &types.VersioningConfiguration{Status: types.BucketVersioningStatusEnabled}})
+	_, err := g.PutBucketVersioning(t.Context(), &awss3.PutBucketVersioningInput{
+		Bucket:                  aws.String("vers"),
+		VersioningConfiguration: &types.VersioningConfiguration{Status: types.BucketVersioningStatusEnabled},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,8 +184,10 @@ func TestLifecycleAbortsUploads(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	rules(t, g, "ups", types.LifecycleRule{Filter: &types.LifecycleRuleFilter{Prefix: aws.String("tmp/")},
-		AbortIncompleteMultipartUpload: &types.AbortIncompleteMultipartUpload{DaysAfterInitiation: aws.Int32(2)}})
+	rules(t, g, "ups", types.LifecycleRule{
+		Filter:                         &types.LifecycleRuleFilter{Prefix: aws.String("tmp/")},
+		AbortIncompleteMultipartUpload: &types.AbortIncompleteMultipartUpload{DaysAfterInitiation: aws.Int32(2)},
+	})
 	g.now.advance(4 * day)
 	if sum := expire(t, g); sum.Uploads != 1 {
 		t.Fatalf("aborted %+v, want one", sum)

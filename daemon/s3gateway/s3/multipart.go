@@ -473,16 +473,20 @@ func (a assembly) partChecksum(u metabase.Upload, p metabase.Part, want types.Co
 	case algorithm == "":
 		return s3err.GetInvalidPartErr(u.ID, p.Number, *want.ETag)
 	case len(given) == 0:
-		return s3err.APIError{Code: "InvalidRequest", HTTPStatusCode: http.StatusBadRequest,
-			Description: fmt.Sprintf("The upload was created using a %s checksum. The complete request must include the checksum for each part. It was missing for part %d in the request.", strings.ToLower(algorithm), p.Number)}
+		return s3err.APIError{
+			Code: "InvalidRequest", HTTPStatusCode: http.StatusBadRequest,
+			Description: fmt.Sprintf("The upload was created using a %s checksum. The complete request must include the checksum for each part. It was missing for part %d in the request.", strings.ToLower(algorithm), p.Number),
+		}
 	}
 	c := given[0]
 	switch {
 	case !utils.IsValidChecksum(c.Value, types.ChecksumAlgorithm(c.Algorithm)):
 		return s3err.GetInvalidArgumentErr(s3err.InvalidArgChecksumPart, c.Value)
 	case c.Algorithm != algorithm:
-		return s3err.APIError{Code: "BadDigest", HTTPStatusCode: http.StatusBadRequest,
-			Description: fmt.Sprintf("The %s you specified for part %d did not match what we received.", strings.ToLower(c.Algorithm), p.Number)}
+		return s3err.APIError{
+			Code: "BadDigest", HTTPStatusCode: http.StatusBadRequest,
+			Description: fmt.Sprintf("The %s you specified for part %d did not match what we received.", strings.ToLower(c.Algorithm), p.Number),
+		}
 	case c.Value != p.Checksum.Value:
 		return s3err.GetInvalidPartErr(u.ID, p.Number, *want.ETag)
 	}

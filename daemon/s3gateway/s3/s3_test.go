@@ -159,8 +159,10 @@ func noise(n int) []byte {
 }
 
 // sizes are around every boundary: inline, segment, and several segments.
-var sizes = []int{0, 1, metabase.InlineLimit - 1, metabase.InlineLimit, metabase.InlineLimit + 1,
-	fakenet.SegmentSize - 1, fakenet.SegmentSize, fakenet.SegmentSize + 1, 2*fakenet.SegmentSize + 12345}
+var sizes = []int{
+	0, 1, metabase.InlineLimit - 1, metabase.InlineLimit, metabase.InlineLimit + 1,
+	fakenet.SegmentSize - 1, fakenet.SegmentSize, fakenet.SegmentSize + 1, 2*fakenet.SegmentSize + 12345,
+}
 
 func TestObjectsOfEverySizeComeBack(t *testing.T) {
 	g := start(t)
@@ -195,8 +197,10 @@ func TestRangesMatchTheBytes(t *testing.T) {
 			n = 5 << 20
 		}
 		n = min(n, len(whole)-at)
-		p, err := g.UploadPart(t.Context(), &awss3.UploadPartInput{Bucket: aws.String("ranges"), Key: aws.String(key), UploadId: up.UploadId,
-			PartNumber: aws.Int32(int32(i + 1)), Body: bytes.NewReader(whole[at : at+n])})
+		p, err := g.UploadPart(t.Context(), &awss3.UploadPartInput{
+			Bucket: aws.String("ranges"), Key: aws.String(key), UploadId: up.UploadId,
+			PartNumber: aws.Int32(int32(i + 1)), Body: bytes.NewReader(whole[at : at+n]),
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -205,8 +209,10 @@ func TestRangesMatchTheBytes(t *testing.T) {
 			break
 		}
 	}
-	if _, err := g.CompleteMultipartUpload(t.Context(), &awss3.CompleteMultipartUploadInput{Bucket: aws.String("ranges"), Key: aws.String(key), UploadId: up.UploadId,
-		MultipartUpload: &types.CompletedMultipartUpload{Parts: parts}}); err != nil {
+	if _, err := g.CompleteMultipartUpload(t.Context(), &awss3.CompleteMultipartUploadInput{
+		Bucket: aws.String("ranges"), Key: aws.String(key), UploadId: up.UploadId,
+		MultipartUpload: &types.CompletedMultipartUpload{Parts: parts},
+	}); err != nil {
 		t.Fatal(err)
 	}
 	rng := rand.New(rand.NewPCG(7, 7))

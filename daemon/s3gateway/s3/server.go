@@ -73,8 +73,7 @@ func (s *Server) Run(ctx context.Context) error {
 		return fmt.Errorf("serving S3 on %s: %w", s.listen, err)
 	case <-ctx.Done():
 	}
-	err := s.api.ShutDown()
-	<-failed
+	err := errors.Join(s.api.ShutDown(), <-failed)
 	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("stopping S3 on %s: %w", s.listen, err)
 	}

@@ -37,6 +37,7 @@ func New(dir string, sync Sync) *Engine { return &Engine{dir: dir, sync: sync ==
 // Sync chooses between speed and surviving a power cut.
 type Sync bool
 
+// The two ways to store.
 const (
 	Volatile Sync = false
 	Durable  Sync = true

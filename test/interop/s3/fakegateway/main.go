@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -34,7 +35,7 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, dir, dsn string, cfg s3.ServerConfig) error {
+func run(ctx context.Context, dir, dsn string, cfg s3.ServerConfig) (err error) {
 	if dir == "" {
 		return fmt.Errorf("-dir is required: where to keep objects and metadata")
 	}
@@ -46,7 +47,7 @@ func run(ctx context.Context, dir, dsn string, cfg s3.ServerConfig) error {
 	if err != nil {
 		return err
 	}
-	defer db.Close()
+	defer func() { err = errors.Join(err, db.Close()) }()
 	root := seal.FromSeed([]byte("a seed for tests of the S3 layer"))
 	backend := s3.New(s3.Deps{
 		Metabase: db, Engine: fakenet.New(segments, fakenet.Volatile), Root: root,
