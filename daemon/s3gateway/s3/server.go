@@ -73,7 +73,8 @@ func (s *Server) Run(ctx context.Context) error {
 		return fmt.Errorf("serving S3 on %s: %w", s.listen, err)
 	case <-ctx.Done():
 	}
-	err := errors.Join(s.api.ShutDown(), <-failed)
+	err := s.api.ShutDown()
+	_ = <-failed // that the listener was closed
 	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("stopping S3 on %s: %w", s.listen, err)
 	}
