@@ -339,6 +339,9 @@ func (p *Placement) Regions() Regions {
 	return RegionsBind
 }
 
+// Exhausted reports whether Next would hand out nothing.
+func (p *Placement) Exhausted() bool { return !p.reaches(1, p.regionCap) }
+
 // Next hands out the best node that keeps the caps; false when there is none.
 func (p *Placement) Next() (Node, bool) {
 	for i, c := range p.queue {

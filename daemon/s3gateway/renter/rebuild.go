@@ -13,8 +13,8 @@ import (
 // Rebuild makes want more pieces of a segment and stores them, under the present lease, on nodes that
 // are independent of each other and of those that hold kept; a segment of another lease keeps none.
 // It reads any K pieces, whole, each checked against its root, and opens none: no key is needed. It
-// returns the lease and the new pieces, which are fewer than want where nodes lack; ErrUnavailable
-// when K pieces cannot be read.
+// returns the lease and the new pieces, which are fewer than want where nodes lack; ErrTooFewNodes when
+// there is none at all, ErrUnavailable when K pieces cannot be read.
 //
 // INV-REBUILD-1: what is stored matches the segment's root. Roots are compared before anything is
 // sent, and the root over all of them with the segment's before anything is read.
@@ -34,6 +34,20 @@ func (e *Engine) Rebuild(ctx context.Context, seg metabase.Segment, kept []metab
 	current := e.Pool.Lease()
 	if current == nil || current.ID != seg.Lease && len(kept) > 0 {
 		return 0, nil, fmt.Errorf("segment %s lies under lease %d, which is not the present one: %w", seg.ID, seg.Lease, ErrNotInLease)
+	}
+	nodes := make([]Node, 0, len(kept))
+	for _, p := range kept {
+		n, ok := e.Pool.Node(p.Device)
+		if !ok {
+			n = Node{Device: p.Device}
+		}
+		nodes = append(nodes, n)
+	}
+	target := seg
+	target.Lease = current.ID
+	u := e.newUpload(&target, class, nodes)
+	if u.placement.Exhausted() { // before anything is read, and paid, for nothing
+		return 0, nil, fmt.Errorf("rebuilding segment %s: %w", seg.ID, u.placement.Shortage(len(kept)))
 	}
 	release, err := e.acquire(ctx, int64(class.Total)*int64(geometry.PieceSize))
 	if err != nil {
@@ -70,16 +84,6 @@ func (e *Engine) Rebuild(ctx context.Context, seg metabase.Segment, kept []metab
 			return 0, nil, fmt.Errorf("piece %d of segment %s was rebuilt with another root: %w", i, seg.ID, ErrSegmentCorrupt)
 		}
 	}
-	nodes := make([]Node, 0, len(kept))
-	for _, p := range kept {
-		n, ok := e.Pool.Node(p.Device)
-		if !ok {
-			n = Node{Device: p.Device}
-		}
-		nodes = append(nodes, n)
-	}
-	seg.Lease = current.ID
-	u := e.newUpload(&seg, class, nodes)
 	u.queue, u.want, u.need = queue, want, 1
 	u.data, u.size = func(i int) [][]byte { return [][]byte{got.data[i]} }, geometry.PieceSize
 	err = u.run(ctx)

@@ -116,7 +116,7 @@ type Service struct {
 	counting counts
 	compared map[uint64]time.Time              // devices by the time of their last comparison
 	unknown  map[uint64]map[piece.ID]time.Time // pieces that the metabase does not name, since when
-	audited  metabase.SegmentID
+	waiting  map[metabase.SegmentID]delay      // segments whose last rebuilding failed
 
 	mu     sync.Mutex // guards status
 	status Status
@@ -134,7 +134,7 @@ type Status struct {
 	Healthy  uint64 `json:"healthy"`  // all Optimal pieces on nodes that answer
 	Degraded uint64 `json:"degraded"` // fewer, and readable
 	Lost     uint64 `json:"lost"`     // fewer than K pieces left
-	Queue    uint64 `json:"queue"`    // to be rebuilt now
+	Queue    uint64 `json:"queue"`    // to be rebuilt, those included that wait for their next attempt
 	Rebuilt  uint64 `json:"rebuilt"`  // pieces, since the start
 	Deleted  uint64 `json:"deleted"`  // pieces, since the start
 }
@@ -147,8 +147,26 @@ func New(d Deps) *Service {
 	return &Service{
 		Deps: d, metrics: newMetrics(d.Registry), suspects: make(chan suspect, 1024),
 		standing: make(map[uint64]risk.State), compared: make(map[uint64]time.Time),
-		unknown: make(map[uint64]map[piece.ID]time.Time),
+		unknown: make(map[uint64]map[piece.ID]time.Time), waiting: make(map[metabase.SegmentID]delay),
 	}
+}
+
+// delay keeps a segment from being tried over and over: reading its pieces costs money.
+type delay struct {
+	failures int
+	until    time.Time
+}
+
+// longestDelay bounds the time between two attempts.
+const longestDelay = 10 * time.Minute
+
+// postpone puts off the next attempt for a segment, each time for twice as long.
+func (s *Service) postpone(id metabase.SegmentID) {
+	d := s.waiting[id]
+	wait := min(longestDelay, s.Config.Interval<<min(d.failures, 16))
+	d.failures++
+	d.until = s.Clock.Now().Add(wait)
+	s.waiting[id] = d
 }
 
 // Report queues a piece that is wrong or missing. It never blocks: what does not fit is found again
@@ -318,6 +336,7 @@ func (s *Service) judge(ctx context.Context) error {
 			return err
 		}
 		s.standing[device] = now
+		clear(s.waiting) // what failed may work now
 	}
 	return s.round(ctx)
 }
@@ -445,11 +464,13 @@ func (s *Service) count(seg metabase.Segment) {
 
 // rebuild restores the most urgent segments.
 func (s *Service) rebuild(ctx context.Context) error {
-	ids, err := s.DB.SegmentsByRisk(ctx, renter.RiskNone-1, s.Config.PerStep)
+	// Those that wait for their next attempt must not hide the ones behind them.
+	ids, err := s.DB.SegmentsByRisk(ctx, renter.RiskNone-1, s.Config.PerStep+len(s.waiting))
 	if err != nil {
 		return err
 	}
 	var queue []metabase.Segment
+	waiting := 0
 	for _, id := range ids {
 		segs, err := s.DB.Segments(ctx, id)
 		if errors.Is(err, metabase.ErrNoSegment) {
@@ -459,27 +480,35 @@ func (s *Service) rebuild(ctx context.Context) error {
 			return err
 		}
 		if p := s.plan(segs[0]); p.want > 0 || len(p.lost) > 0 {
+			waiting++
+			if s.Clock.Now().Before(s.waiting[id].until) {
+				continue
+			}
 			queue = append(queue, segs[0])
 		}
 	}
-	s.note(func(st *Status) { st.Queue = uint64(len(queue)) })
-	s.metrics.queue.Set(float64(len(queue)))
+	s.note(func(st *Status) { st.Queue = uint64(waiting) })
+	s.metrics.queue.Set(float64(waiting))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(s.Config.Parallel)
-	var mu sync.Mutex
-	var errs []error
-	for _, seg := range queue {
+	results := make([]error, len(queue))
+	for i, seg := range queue {
 		group.Go(func() error {
-			if err := s.restore(ctx, seg); err != nil {
-				mu.Lock()
-				errs = append(errs, fmt.Errorf("segment %s: %w", seg.ID, err))
-				mu.Unlock()
-			}
+			results[i] = s.restore(ctx, seg)
 			return ctx.Err()
 		})
 	}
 	if err := group.Wait(); err != nil {
 		return err
+	}
+	var errs []error
+	for i, seg := range queue {
+		if results[i] == nil {
+			delete(s.waiting, seg.ID)
+			continue
+		}
+		s.postpone(seg.ID)
+		errs = append(errs, fmt.Errorf("segment %s: %w", seg.ID, results[i]))
 	}
 	return summary(errs)
 }

@@ -340,3 +340,51 @@ func TestTooManyLostIsSaidAndNotHidden(t *testing.T) {
 	require.Equal(t, uint64(1), r.repair.Status().Lost)
 	require.ErrorIs(t, r.get("object"), renter.ErrUnavailable)
 }
+
+func TestWhatCannotBePlacedIsNotRead(t *testing.T) {
+	r := newRig(t, 12, repair.Config{})
+	for i := range 4 {
+		r.put(fmt.Sprint("object", i), 3<<20)
+	}
+	r.lose(r.Nodes[:4]...) // eight left: whole again
+	r.step()
+	r.step()
+	before := r.pieces()
+	r.Nodes[4].Kill() // seven left: nobody can take an eighth piece
+	for range 3 {
+		_ = r.repair.Step(t.Context())
+		r.clock.Advance(2 * time.Minute)
+	}
+	served := r.served()
+	for range 20 {
+		require.ErrorIs(t, ignoreNil(r.repair.Step(t.Context())), renter.ErrTooFewNodes)
+		r.clock.Advance(time.Hour)
+	}
+	require.Equal(t, served, r.served(), "nothing was read for nothing")
+	require.Equal(t, uint64(4), r.repair.Status().Queue)
+	// One comes back, and gets what is missing.
+	require.NoError(t, r.Nodes[0].Start())
+	r.step()
+	r.step()
+	require.Zero(t, r.repair.Status().Queue)
+	require.GreaterOrEqual(t, r.pieces(), before)
+	for name := range r.objects {
+		r.requireWhole(name)
+	}
+}
+
+// ignoreNil stands a shortage in for a step that had nothing to try.
+func ignoreNil(err error) error {
+	if err == nil {
+		return renter.ErrTooFewNodes
+	}
+	return err
+}
+
+func (r *rig) served() (n uint64) {
+	for _, node := range r.Nodes {
+		served, _ := node.Served(r.Pool.Lease().ID)
+		n += served
+	}
+	return n
+}
