@@ -45,7 +45,7 @@ func testItem(now time.Time) Item {
 	}
 }
 
-func testVoucher(now time.Time, units uint64, seq uint64) voucher.Voucher {
+func testVoucher(now time.Time, units, seq uint64) voucher.Voucher {
 	return voucher.Voucher{ChainID: testChain, Lease: 5, Device: 9, Units: units, Amount: price.FromUint64(units * 2 / 1000), Seq: seq, Expiry: now.Add(time.Hour).Unix()}
 }
 

@@ -119,8 +119,12 @@ func code(err error) error {
 		from error
 		to   wire.Code
 	}{
-		{store.ErrNotFound, wire.ErrNotFound}, {store.ErrExists, wire.ErrExists}, {store.ErrNoSpace, wire.ErrNoSpace},
-		{store.ErrQuota, wire.ErrQuota}, {store.ErrTooLarge, wire.ErrTooLarge}, {store.ErrClosed, wire.ErrShutdown},
+		{store.ErrNotFound, wire.ErrNotFound},
+		{store.ErrExists, wire.ErrExists},
+		{store.ErrNoSpace, wire.ErrNoSpace},
+		{store.ErrQuota, wire.ErrQuota},
+		{store.ErrTooLarge, wire.ErrTooLarge},
+		{store.ErrClosed, wire.ErrShutdown},
 	} {
 		if errors.Is(err, m.from) {
 			return &wire.Error{Code: m.to}
@@ -197,7 +201,7 @@ func drain(ctx context.Context, body *wire.Body, size int, w io.Writer) (piece.R
 		if len(b) == size {
 			return piece.RootOf(b), nil
 		}
-		hasher.Write(b)
+		_, _ = hasher.Write(b) // never fails
 	}
 }
 

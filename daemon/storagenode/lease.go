@@ -210,8 +210,10 @@ func parseItem(r marketv1.QueryItemResponse) (Item, error) {
 		from interface{ String() string }
 		to   *price.Amount
 	}{
-		{"escrow", i.Escrow, &item.Escrow}, {"accrued", r.Accrued, &item.Accrued},
-		{"vouched", i.Vouched, &item.Vouched}, {"metered price", i.Metered.Amount, &item.Metered.Amount},
+		{"escrow", i.Escrow, &item.Escrow},
+		{"accrued", r.Accrued, &item.Accrued},
+		{"vouched", i.Vouched, &item.Vouched},
+		{"metered price", i.Metered.Amount, &item.Metered.Amount},
 	}
 	for _, a := range amounts {
 		var err error

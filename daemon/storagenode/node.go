@@ -150,9 +150,11 @@ func (n *Node) Run(ctx context.Context) error {
 	group.Add(lifecycle.Part{Name: "scrub", Run: n.scrub})
 	group.Add(lifecycle.Part{Name: "piece server", Start: n.listen, Run: n.serve})
 	if n.Config.StatusListen != "" {
-		group.Add(lifecycle.Part{Name: "status", Start: n.openStatus,
+		group.Add(lifecycle.Part{
+			Name: "status", Start: n.openStatus,
 			Run:   func(ctx context.Context) error { return n.status.Run(ctx) },
-			Close: func() error { return n.status.Close() }})
+			Close: func() error { return n.status.Close() },
+		})
 	}
 	group.Add(lifecycle.Part{Name: "books", Start: n.announceReady, Run: func(ctx context.Context) error { return n.books.run(ctx) }})
 	return group.Run(ctx)

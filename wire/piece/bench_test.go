@@ -3,6 +3,7 @@ package piece
 import (
 	"context"
 	"crypto/ed25519"
+	"errors"
 	"fmt"
 	"io"
 	"sync/atomic"
@@ -29,7 +30,7 @@ func (s *sink) Admit(context.Context, Hello, ed25519.PublicKey, Client) (Service
 
 func (s *sink) Put(ctx context.Context, h PutHeader, body *Body) (piece.SignedReceipt, error) {
 	for {
-		if _, err := body.Next(ctx); err == io.EOF {
+		if _, err := body.Next(ctx); errors.Is(err, io.EOF) {
 			return s.receipt, nil
 		} else if err != nil {
 			return s.receipt, err
@@ -58,6 +59,7 @@ func (s *sink) Close()                                        {}
 func (s *sink) List(context.Context, []Listed, piece.ID, int) ([]Listed, bool, error) {
 	return nil, false, nil
 }
+
 func (s *sink) Challenge(context.Context, piece.ID, uint32) ([]byte, piece.Proof, error) {
 	return nil, piece.Proof{}, nil
 }
@@ -80,8 +82,10 @@ func BenchmarkWire(b *testing.B) {
 					s := &sink{zeros: make([]byte, DataSize)}
 					id := piece.ID{1}
 					root := piece.RootOf(data[:size])
-					s.receipt = piece.SignReceipt(deviceKey, piece.Receipt{ChainID: testChain, Lease: testLease, Device: testDevice, ID: id,
-						Root: root, Size: uint32(size), Expiry: time.Now().Unix() + 9999, IssuedAt: time.Now().Unix()})
+					s.receipt = piece.SignReceipt(deviceKey, piece.Receipt{
+						ChainID: testChain, Lease: testLease, Device: testDevice, ID: id,
+						Root: root, Size: uint32(size), Expiry: time.Now().Unix() + 9999, IssuedAt: time.Now().Unix(),
+					})
 					address, _ := start(b, s)
 					c := dialTest(b, address, Options{MaxSkew: time.Hour})
 					var left atomic.Int64

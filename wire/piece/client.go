@@ -128,7 +128,7 @@ func dial(ctx context.Context, endpoint string, device uint64, devicePub ed25519
 		return nil, err
 	}
 	// Closing the socket is what interrupts the handshake and the reading of the welcome.
-	defer context.AfterFunc(ctx, func() { nc.SetDeadline(time.Unix(1, 0)) })()
+	defer context.AfterFunc(ctx, func() { _ = nc.SetDeadline(time.Unix(1, 0)) })()
 	raw := &batchConn{Conn: nc, stall: o.Stall}
 	sess := newSession(tls.Client(raw, config), raw)
 	terms, skew, err := greet(ctx, sess, device, s, o)
@@ -527,7 +527,7 @@ func (c *Conn) Put(ctx context.Context, id piece.ID, expiry int64, size int, src
 		if _, err := io.ReadFull(src, b); err != nil {
 			return nil, fmt.Errorf("reading the piece: %w", err)
 		}
-		hasher.Write(b)
+		_, _ = hasher.Write(b) // never fails
 		left -= len(b)
 		return b, nil
 	}
@@ -560,7 +560,7 @@ func (c *Conn) PutBytes(ctx context.Context, id piece.ID, expiry int64, root *pi
 		}
 		hasher := piece.NewHasher()
 		for _, d := range data {
-			hasher.Write(d)
+			_, _ = hasher.Write(d) // never fails
 		}
 		return hasher.Root()
 	})

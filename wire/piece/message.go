@@ -192,8 +192,10 @@ func appendTerms(b []byte, t Terms) ([]byte, error) {
 
 func parseTerms(b []byte) (Terms, error) {
 	r := reader{b: b}
-	t := Terms{Version: r.u16(), Time: time.Unix(int64(r.u64()), 0), MaxPiece: r.u32(), Streams: r.u32(),
-		Window: r.u32(), Credit: r.u64(), Served: r.u64()}
+	t := Terms{
+		Version: r.u16(), Time: time.Unix(int64(r.u64()), 0), MaxPiece: r.u32(), Streams: r.u32(),
+		Window: r.u32(), Credit: r.u64(), Served: r.u64(),
+	}
 	switch {
 	case r.short:
 		return t, r.end("welcome")

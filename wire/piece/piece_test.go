@@ -10,6 +10,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -112,8 +113,10 @@ func (m *memory) Put(ctx context.Context, h PutHeader, body *Body) (piece.Signed
 	if expiry == 0 {
 		expiry = now + 1000
 	}
-	r := piece.SignReceipt(deviceKey, piece.Receipt{ChainID: testChain, Lease: testLease, Device: testDevice, ID: h.ID,
-		Root: piece.RootOf(data), Size: h.Size, Expiry: expiry, IssuedAt: now})
+	r := piece.SignReceipt(deviceKey, piece.Receipt{
+		ChainID: testChain, Lease: testLease, Device: testDevice, ID: h.ID,
+		Root: piece.RootOf(data), Size: h.Size, Expiry: expiry, IssuedAt: now,
+	})
 	if m.forge != nil {
 		m.forge(&r)
 	}
@@ -391,7 +394,7 @@ func TestCancelledPutReturnsAtOnce(t *testing.T) {
 		done <- err
 	}()
 	for s.streams.Load() == 0 {
-		time.Sleep(time.Millisecond) // the request is on its way
+		runtime.Gosched() // the request is on its way
 	}
 	cancel()
 	require.ErrorIs(t, <-done, context.Canceled)

@@ -113,7 +113,6 @@ type Server struct {
 	connections, streams atomic.Int64
 	accepted, refused    atomic.Uint64
 	bytesIn, bytesOut    atomic.Uint64
-	lastIn, lastOut      counter
 }
 
 // NewServer makes a server; Serve runs it.

@@ -78,11 +78,15 @@ func writeCheckpoint(f File, secret [16]byte, c checkpoint, each func(yield func
 		for _, off := range l.pending {
 			b = le.AppendUint64(b, uint64(off))
 		}
-		w.Write(b)
+		if _, err := w.Write(b); err != nil {
+			return err
+		}
 	}
 	for _, l := range c.leases {
 		b = le.AppendUint64(b[:0], l.lease)
-		w.Write(le.AppendUint64(b, uint64(l.trashedAt)))
+		if _, err := w.Write(le.AppendUint64(b, uint64(l.trashedAt))); err != nil {
+			return err
+		}
 	}
 	var count uint64
 	var e32 [checkpointEntry]byte
@@ -128,7 +132,7 @@ func readCheckpoint(r io.Reader, size int64, secret [16]byte, begin func(checkpo
 	}
 	sum := checkpointSum(secret)
 	in := bufio.NewReaderSize(r, 256<<10)
-	var left = size
+	left := size
 	var scratch [checkpointHeader]byte
 	take := func(n int) ([]byte, error) {
 		if left -= int64(n); left < 0 {

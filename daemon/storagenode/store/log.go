@@ -147,7 +147,7 @@ func (l *logFile) settle(off int64, abandoned bool) (freed bool) {
 	if abandoned && off+n == l.tail && !l.sealed {
 		// Cut the file: bytes of the abandoned piece must not lie behind the next record.
 		if err := l.file.Truncate(off); err != nil {
-			l.fail(fmt.Errorf("truncating log %d: %w", l.id, err))
+			_ = l.fail(fmt.Errorf("truncating log %d: %w", l.id, err)) // for those who write to it next
 		} else {
 			l.tail, l.allocated, freed = off, off, true
 		}
@@ -221,10 +221,4 @@ func (l *logFile) state() (tail, pending int64, sealed bool, failed error) {
 		pending += n
 	}
 	return l.tail, pending, l.sealed, l.failed
-}
-
-// dead is the bytes of records that nobody points at any more.
-func (l *logFile) dead() int64 {
-	tail, pending, _, _ := l.state()
-	return tail - logHeaderSize - pending - l.live.Load()
 }

@@ -247,19 +247,17 @@ const compactBatch = 16 << 20
 func (s *Store) Compact(ctx context.Context) error {
 	s.maintain.Lock()
 	defer s.maintain.Unlock()
-	for {
-		l := s.emptiest()
-		if l == nil {
-			return nil
-		}
-		moved, err := s.compactLog(ctx, l)
-		l.release()
-		if err != nil {
-			return fmt.Errorf("compacting log %d: %w", l.id, err)
-		}
-		s.config.Log.Info("compacted", "log", l.id, "moved", moved)
-		return s.unlink()
+	l := s.emptiest()
+	if l == nil {
+		return nil
 	}
+	defer l.release()
+	moved, err := s.compactLog(ctx, l)
+	if err != nil {
+		return fmt.Errorf("compacting log %d: %w", l.id, err)
+	}
+	s.config.Log.Info("compacted", "log", l.id, "moved", moved)
+	return s.unlink()
 }
 
 // emptiest picks the log to compact and takes a reference to it.
@@ -285,10 +283,9 @@ func (s *Store) emptiest() (pick *logFile) {
 
 // move is one record on its way to another log.
 type move struct {
-	e        entry
-	to       *logFile
-	off      int64
-	released bool
+	e   entry
+	to  *logFile
+	off int64
 }
 
 func (s *Store) compactLog(ctx context.Context, l *logFile) (moved int, err error) {

@@ -79,7 +79,7 @@ func (s *Store) open(key Key) (*Reader, error) {
 	return r, nil
 }
 
-func (r *Reader) corrupt(at int64, reason string) error {
+func (r *Reader) corrupt(at int64, reason string) *CorruptError {
 	return &CorruptError{Log: r.log.id, Offset: at, Reason: reason}
 }
 
@@ -170,7 +170,7 @@ func (r *Reader) verified(first, n int64) ([]byte, error) {
 	for i := int64(0); i < n; i += blockSize {
 		if crc32.Checksum(b[i:min(i+blockSize, n)], castagnoli) != r.sums[(first+i)/blockSize] {
 			err := r.corrupt(at+i, "checksum of a block")
-			r.s.markCorrupt(&r.e, err.(*CorruptError))
+			r.s.markCorrupt(&r.e, err)
 			return nil, err
 		}
 	}

@@ -134,7 +134,6 @@ type Store struct {
 	maintain   sync.Mutex // one checkpoint, compaction, expiry or scrub at a time
 	generation uint32     // number of the newest checkpoint; under maintain
 	previous   uint32     // the one before, or the same
-	scrubs     atomic.Uint64
 }
 
 // claims are the keys of one shard that are being written.

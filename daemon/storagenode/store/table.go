@@ -203,12 +203,3 @@ func (s *shard) walk(seek bool, after *entry, fn func(entry) bool) bool {
 	}
 	return true
 }
-
-func (t *table) len() (n int) {
-	for k := range t.shards {
-		t.shards[k].mu.RLock()
-		n += t.shards[k].used
-		t.shards[k].mu.RUnlock()
-	}
-	return n
-}
