@@ -92,13 +92,13 @@ func putLarge(ctx context.Context, c *s3.Client, bucket, key string, size int64,
 		return fmt.Errorf("starting an upload: %w", err)
 	}
 	parts := make([]types.CompletedPart, (size+partSize-1)/partSize)
-	group, ctx := errgroup.WithContext(ctx)
+	group, each := errgroup.WithContext(ctx)
 	group.SetLimit(4)
 	for i := range parts {
 		group.Go(func() error {
 			n := min(partSize, size-int64(i)*partSize)
 			number := int32(i + 1)
-			done, err := c.UploadPart(ctx, &s3.UploadPartInput{
+			done, err := c.UploadPart(each, &s3.UploadPartInput{
 				Bucket: &bucket, Key: &key, UploadId: upload.UploadId, PartNumber: &number,
 				Body: bytes.NewReader(noise[:n]), ContentLength: &n,
 			}, unsigned)
