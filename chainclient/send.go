@@ -96,11 +96,10 @@ func passing(err error) bool {
 
 // flying is a transaction that the node was given.
 type flying struct {
-	raw         []byte
-	hash        string
-	lastHeight  int64
-	handedAt    int64 // height at which it was last handed over
-	handedCount int
+	raw        []byte
+	hash       string
+	lastHeight int64
+	handedAt   int64 // height at which it was last handed over
 }
 
 // submit simulates, signs and hands over one transaction in the account's order.
@@ -169,7 +168,6 @@ func (c *Client) handOver(ctx context.Context, t *flying) error {
 	if err != nil {
 		return fmt.Errorf("handing over transaction %s: %w", t.hash, queryError(err))
 	}
-	t.handedCount++
 	if r.TxResponse == nil {
 		return fmt.Errorf("handing over transaction %s: empty answer", t.hash)
 	}

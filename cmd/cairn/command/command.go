@@ -95,7 +95,7 @@ func New(terminal *cli.Terminal) *cobra.Command {
 		return cli.Hint(err, "see: %s --help", c.CommandPath())
 	})
 	root.AddCommand(
-		s.wallet(), s.status(), s.device(), s.offers(),
+		s.wallet(), s.status(), s.device(), s.offers(), s.quote(),
 		s.provide(), s.gateway(),
 		s.mb(), s.put(), s.get(), s.ls(), s.rm(), s.share(), s.recover(),
 		s.version(),

@@ -155,17 +155,14 @@ func (s *session) deviceShow() *cobra.Command {
 
 // offerView is an offer as commands show it.
 type offerView struct {
-	ID       uint64       `json:"id"`
-	Device   uint64       `json:"device"`
-	Resource string       `json:"resource"`
-	State    string       `json:"state"`
-	Storage  marketPrice  `json:"stream"`
-	Egress   marketPrice  `json:"metered"`
-	Capacity config.Bytes `json:"-"`
-	Reserved config.Bytes `json:"-"`
-	// As numbers for programs.
-	CapacityUnits uint64 `json:"capacity"`
-	ReservedUnits uint64 `json:"reserved"`
+	ID       uint64      `json:"id"`
+	Device   uint64      `json:"device"`
+	Resource string      `json:"resource"`
+	State    string      `json:"state"`
+	Storage  marketPrice `json:"stream"`
+	Egress   marketPrice `json:"metered"`
+	Capacity uint64      `json:"capacity"` // units, for storage bytes
+	Reserved uint64      `json:"reserved"`
 }
 
 // marketPrice is a price as the chain holds it.
@@ -179,9 +176,9 @@ func viewOffers(offers []marketv1.Offer) []offerView {
 	for i, o := range offers {
 		views[i] = offerView{
 			ID: o.Id, Device: o.Device, Resource: o.Resource, State: state(o.State.String(), "OFFER_STATE_"),
-			Storage:       marketPrice{o.Stream.Amount.String(), o.Stream.Per},
-			Egress:        marketPrice{o.Metered.Amount.String(), o.Metered.Per},
-			CapacityUnits: o.Capacity, ReservedUnits: o.Reserved,
+			Storage:  marketPrice{o.Stream.Amount.String(), o.Stream.Per},
+			Egress:   marketPrice{o.Metered.Amount.String(), o.Metered.Per},
+			Capacity: o.Capacity, Reserved: o.Reserved,
 		}
 	}
 	return views
@@ -201,7 +198,7 @@ func offerTable(w writer, offers []offerView) {
 		rows[i] = []string{
 			fmt.Sprint(o.ID), fmt.Sprint(o.Device), o.Resource, o.State,
 			config.StoragePrice{Rate: o.Storage.rate()}.String(), config.EgressPrice{Rate: o.Egress.rate()}.String(),
-			config.Bytes(o.CapacityUnits).String(), config.Bytes(o.ReservedUnits).String(),
+			config.Bytes(o.Capacity).String(), config.Bytes(o.Reserved).String(),
 		}
 	}
 	cli.Table(w, []string{"OFFER", "DEVICE", "RESOURCE", "STATE", "STORAGE", "EGRESS", "CAPACITY", "RESERVED"}, rows)

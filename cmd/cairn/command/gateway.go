@@ -123,9 +123,10 @@ func (t *gatewaySettings) take(c *cobra.Command, given gatewaySettings) {
 	}
 }
 
-func (s *session) gatewayConfig(home config.Home, t gatewaySettings) (launch.Config, error) {
+// launch turns settings into what the gateway needs, without what comes from the home.
+func (t gatewaySettings) launch() (launch.Config, error) {
 	c := launch.Config{
-		Home: string(home), Listen: t.Listen, StatusListen: t.StatusListen, Region: t.Region, Postgres: t.Postgres,
+		Listen: t.Listen, StatusListen: t.StatusListen, Region: t.Region, Postgres: t.Postgres,
 		Lease: renter.LeaseConfig{Units: uint64(t.Reserve), Regions: t.Regions}, Policy: renter.Policy{LoopbackIsDistinct: t.OneMachine},
 	}
 	if t.MaxPrice != "" {
@@ -159,6 +160,16 @@ func (s *session) gatewayConfig(home config.Home, t gatewaySettings) (launch.Con
 			return c, fmt.Errorf("--%s %q is not a duration such as 20s or 1h", d.flag, d.text)
 		}
 	}
+	return c, nil
+}
+
+// gatewayConfig is launch with the home's node and wallet, which is made if there is none.
+func (s *session) gatewayConfig(home config.Home, t gatewaySettings) (launch.Config, error) {
+	c, err := t.launch()
+	if err != nil {
+		return c, err
+	}
+	c.Home = string(home)
 	c.Mnemonic, err = s.words(home)
 	if errors.Is(err, wallet.ErrNone) {
 		if _, err = s.firstWallet(home); err == nil {

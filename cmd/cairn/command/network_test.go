@@ -116,6 +116,11 @@ func TestFromNothingToFiles(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(must(t, "offers", "--json")), &offers))
 	require.Len(t, offers, providers+1)
 
+	require.Contains(t, must(t, "quote", "1TB", "--one-machine"), "storing    1 TB for 720h0m0s: ")
+	_, stderr, err := run(t, nil, "quote", "1TB", "--one-machine", "--class", "archive")
+	require.Error(t, err)
+	require.Contains(t, stderr, "too few independent storage nodes")
+
 	content := random(20<<20+7, 9)
 	file := filepath.Join(dir, "holiday.mov")
 	require.NoError(t, os.WriteFile(file, content, 0o644))
@@ -164,7 +169,7 @@ func TestFromNothingToFiles(t *testing.T) {
 	newHome := home("new machine", people[providers])
 	t.Setenv("CAIRN_HOME", newHome)
 	require.Contains(t, must(t, "recover"), "recovered everything")
-	_, stderr, err := run(t, nil, "recover")
+	_, stderr, err = run(t, nil, "recover")
 	require.Error(t, err)
 	require.Contains(t, stderr, "recover into a new home")
 	gatewayReady, _ = start(newHome, serve...)
