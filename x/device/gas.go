@@ -1,5 +1,6 @@
 package device
 
-// gasSignature is charged for verifying the device key's signature at registration, beside what
-// the store charges.
+// gasSignature is charged, beside what the store charges, for verifying the device key's signature
+// at registration: what the SDK charges for one secp256k1 signature, so that a signature costs the
+// same in a message as around it.
 const gasSignature = 1_000

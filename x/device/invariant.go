@@ -85,8 +85,11 @@ func (k *Keeper) checkDevices(ctx context.Context) error {
 			return true, fmt.Errorf("device %d: %w", id, err)
 		}
 		found, err := k.devices.Indexes.Key.MatchExact(ctx, d.Pubkey.Key)
-		if err != nil || found != id {
-			return true, fmt.Errorf("key of device %d finds device %d (%v)", id, found, err)
+		if err != nil {
+			return true, fmt.Errorf("finding device %d by its key: %w", id, err)
+		}
+		if found != id {
+			return true, fmt.Errorf("the key of device %d finds device %d", id, found)
 		}
 		return false, nil
 	})

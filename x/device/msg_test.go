@@ -34,7 +34,7 @@ func TestRegisterTakesDepositAndBond(t *testing.T) {
 		t.Fatalf("registered %+v", d)
 	}
 	want := before.Sub(device.DefaultParams().Deposit).Sub(coin(5))
-	if has := f.Bank.GetBalance(f.Ctx, owner, denom); !has.IsEqual(want) {
+	if has := f.Bank.GetBalance(f.Ctx, owner, denom); !has.Equal(want) {
 		t.Fatalf("owner has %s, want %s", has, want)
 	}
 	f.check(t)
@@ -108,7 +108,7 @@ func TestTransferMovesDeviceDepositAndCount(t *testing.T) {
 	before := f.Bank.GetBalance(f.Ctx, buyer, denom)
 	f.retire(t, buyer, id)
 	want := before.Add(device.DefaultParams().Deposit).Add(coin(5))
-	if has := f.Bank.GetBalance(f.Ctx, buyer, denom); !has.IsEqual(want) {
+	if has := f.Bank.GetBalance(f.Ctx, buyer, denom); !has.Equal(want) {
 		t.Fatalf("the new owner got %s back, want %s", has, want)
 	}
 	f.check(t)

@@ -2,7 +2,9 @@ package market_test
 
 import (
 	"fmt"
+	"syscall"
 	"testing"
+	"time"
 
 	storetypes "github.com/cosmos/cosmos-sdk/store/v2/types"
 	sdk "github.com/cosmos/cosmos-sdk/types"
@@ -59,6 +61,7 @@ func BenchmarkSettle(b *testing.B) {
 	}
 	meter := storetypes.NewInfiniteGasMeter()
 	whole := f.Ctx
+	started := cpuTime()
 	for b.Loop() {
 		cache, _ := whole.CacheContext()
 		meter = storetypes.NewInfiniteGasMeter()
@@ -66,7 +69,7 @@ func BenchmarkSettle(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N)/n, "µs/voucher")
+	b.ReportMetric(float64((cpuTime()-started).Microseconds())/float64(b.N)/n, "cpu-µs/voucher")
 	b.ReportMetric(float64(meter.GasConsumed())/n, "gas/voucher")
 }
 
@@ -77,15 +80,18 @@ func BenchmarkEndBlock(b *testing.B) {
 		f := newFixture(b)
 		f.crowd(b, leases)
 		b.Run(fmt.Sprintf("idle/leases=%d", leases), func(b *testing.B) {
+			started := cpuTime()
 			for b.Loop() {
 				if err := f.keeper.EndBlock(f.Ctx); err != nil {
 					b.Fatal(err)
 				}
 			}
+			b.ReportMetric(float64((cpuTime()-started).Microseconds())/float64(b.N), "cpu-µs/block")
 		})
 		f.Pass(2000)
 		whole := f.Ctx
 		b.Run(fmt.Sprintf("full/leases=%d", leases), func(b *testing.B) {
+			started := cpuTime()
 			for b.Loop() {
 				cache, _ := whole.CacheContext()
 				if err := f.keeper.EndBlock(cache); err != nil {
@@ -93,7 +99,17 @@ func BenchmarkEndBlock(b *testing.B) {
 				}
 			}
 			perBlock := float64(market.DefaultParams().DeadlinesPerBlock)
-			b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N)/perBlock, "µs/deadline")
+			b.ReportMetric(float64((cpuTime()-started).Microseconds())/float64(b.N)/perBlock, "cpu-µs/deadline")
 		})
 	}
+}
+
+// cpuTime is what the process has used of the processor: unlike the clock's, a figure that a busy
+// machine leaves alone.
+func cpuTime() time.Duration {
+	var used syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+		panic(err)
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }

@@ -275,6 +275,10 @@ func (b *book) commit() error {
 		return err
 	}
 	for _, event := range b.events {
+		if settled, many := event.(*marketv1.EventSettled); many {
+			b.ctx.EventManager().EmitEvent(settledEvent(settled))
+			continue
+		}
 		if err := b.ctx.EventManager().EmitTypedEvent(event); err != nil {
 			return errorsmod.Wrap(err, "emitting event")
 		}

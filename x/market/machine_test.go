@@ -273,7 +273,7 @@ func TestMarketStateMachine(t *testing.T) {
 			f.block(r, 1000)
 		}
 		f.check(r)
-		if left := f.Bank.GetBalance(f.Ctx, moduleAccount, denom); !left.IsEqual(gift) {
+		if left := f.Bank.GetBalance(f.Ctx, moduleAccount, denom); !left.Equal(gift) {
 			r.Fatalf("%s is left in the market's account, want %s", left, gift)
 		}
 	})

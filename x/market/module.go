@@ -19,8 +19,8 @@ const consensusVersion = 1
 var (
 	_ appmodule.AppModule   = AppModule{}
 	_ appmodule.HasServices = AppModule{}
-	_ module.AppModule      = AppModule{}
 	_ module.HasGenesis     = AppModule{}
+	_ module.AppModuleBasic = AppModule{}
 
 	_ appmodule.HasEndBlocker = AppModule{}
 )

@@ -19,8 +19,8 @@ const consensusVersion = 1
 var (
 	_ appmodule.AppModule   = AppModule{}
 	_ appmodule.HasServices = AppModule{}
-	_ module.AppModule      = AppModule{}
 	_ module.HasGenesis     = AppModule{}
+	_ module.AppModuleBasic = AppModule{}
 )
 
 // AppModule is the module as the application wires it. It has no begin or end of block.

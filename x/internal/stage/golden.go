@@ -3,6 +3,7 @@ package stage
 import (
 	"flag"
 	"fmt"
+	//consensus:ok tests read golden files; no module imports this package
 	"os"
 	"strings"
 	"testing"
