@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -186,7 +187,7 @@ func BenchmarkRestart(b *testing.B) {
 		st, err := s.Stats()
 		require.NoError(b, err)
 		require.EqualValues(b, pieces, st.Pieces)
-		runtime.GC()
+		debug.FreeOSMemory() // as the node does after opening
 		b.ReportMetric(float64(resident(b))/1e6, "MB-resident")
 		require.NoError(b, s.Close())
 		start = time.Now()
