@@ -12,8 +12,10 @@ import (
 	"github.com/cairn-network/cairn/core/price"
 )
 
-// Amounts as people write them, such as "1.5CAIRN" or "1 CAIRN", alone or in a list of coins.
-var spokenAmount = regexp.MustCompile(`^[0-9]+(\.[0-9]+)? ?` + app.DisplayDenom + `$`)
+// spokenAmount is what people mean as an amount, such as "1.5CAIRN" or "1 CAIRN", alone or in a list of
+// coins; also what the reader then refuses, such as "1e3CAIRN", which the SDK would take for one
+// unit of a coin named e3CAIRN.
+var spokenAmount = regexp.MustCompile(`^[0-9][0-9.eE_]* ?` + app.DisplayDenom + `$`)
 
 // textFlags take words of the user: what looks like an amount there is left alone.
 var textFlags = map[string]bool{
@@ -28,7 +30,7 @@ var accountFlags = map[string]bool{
 
 // expandAmounts rewrites what the SDK's commands do not read: amounts in CAIRN become acairn, and
 // accounts written 0x... behind --from and its like become cairn1.... All other arguments stay as
-// they are. An amount with more than 18 decimals is an error.
+// they are. An amount that cannot be read, or has more than 18 decimals, is an error.
 func expandAmounts(args []string) ([]string, error) {
 	out := make([]string, len(args))
 	flag := "" // the flag whose value this argument is, if any
