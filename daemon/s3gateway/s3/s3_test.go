@@ -24,6 +24,7 @@ import (
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go"
+	"github.com/versity/versitygw/s3response"
 
 	"github.com/cairn-network/cairn/core/seal"
 	"github.com/cairn-network/cairn/daemon/s3gateway/metabase"
@@ -140,6 +141,11 @@ func (g *gateway) get(t testing.TB, in *awss3.GetObjectInput) []byte {
 		t.Fatal(err)
 	}
 	return b
+}
+
+// putInput is a conditional PUT as versitygw hands it to the backend.
+func putInput(bucket, key string, body io.Reader, ifNoneMatch *string) s3response.PutObjectInput {
+	return s3response.PutObjectInput{Bucket: &bucket, Key: &key, Body: body, IfNoneMatch: ifNoneMatch}
 }
 
 func code(err error) string {

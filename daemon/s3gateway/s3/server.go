@@ -74,7 +74,7 @@ func (s *Server) Run(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	err := s.api.ShutDown()
-	_ = <-failed // that the listener was closed
+	<-failed //nolint:errcheck // it only says that the listener was closed
 	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("stopping S3 on %s: %w", s.listen, err)
 	}
