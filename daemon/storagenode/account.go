@@ -147,6 +147,16 @@ func (acc *account) charge(ctx context.Context, client piece.Client, n uint64) e
 	}
 }
 
+// refund takes back the charge for bytes that were not sent after all.
+func (acc *account) refund(n uint64) {
+	acc.mu.Lock()
+	defer acc.mu.Unlock()
+	acc.served -= min(n, acc.served)
+	acc.demanded = min(acc.demanded, acc.served)
+	close(acc.changed)
+	acc.changed = make(chan struct{})
+}
+
 // pay takes a voucher: it must be signed by the lease's session key, be better than the last, pay
 // the price of its units, stay good long enough to redeem, and be covered by the escrow. When pay
 // returns nil the voucher is durable.

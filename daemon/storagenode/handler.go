@@ -274,7 +274,14 @@ func (s *service) Get(ctx context.Context, id piece.ID, off, n uint32, out *wire
 				return err
 			}
 		}
-		return out.Write(ctx, b)
+		before := out.Left()
+		err := out.Write(ctx, b)
+		if err != nil && !free {
+			// A reader that gave up did not get the rest: billing it would use up credit that no
+			// voucher ever brings back.
+			s.account.refund(uint64(len(b) - (before - out.Left())))
+		}
+		return err
 	})
 	if err != nil {
 		return code(err)

@@ -695,7 +695,11 @@ func (d *Download) respond(ctx context.Context, inline []byte) error {
 	return d.conn.sess.send(ctx, frameResponse, d.st.id, appendInfo(scratch[:2], d.info), inline)
 }
 
-// Write sends the next bytes, as fast as the client takes them.
+// Left is how many bytes were asked for and not sent yet.
+func (d *Download) Left() int { return d.left }
+
+// Write sends the next bytes, as fast as the client takes them. Where it fails, Left tells how many
+// went out.
 func (d *Download) Write(ctx context.Context, p []byte) error {
 	if len(p) > d.left || !d.begun {
 		return fmt.Errorf("sending %d bytes with %d to go", len(p), d.left)

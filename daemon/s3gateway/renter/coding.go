@@ -185,7 +185,9 @@ func (c *coder) encode(out *coded, stripe, n int) error {
 		return err
 	}
 	for i, s := range c.shares {
-		c.hashers[i].Write(s)
+		if _, err := c.hashers[i].Write(s); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -314,7 +314,7 @@ func TestDebtsOutliveConnections(t *testing.T) {
 			}
 			continue
 		}
-		n.Close()
+		require.NoError(t, n.Close())
 		n = rentertest.New(t, rentertest.Options{Dir: dir, Ledger: n.Ledger})
 		require.NoError(t, n.Leases.Step(t.Context()))
 	}

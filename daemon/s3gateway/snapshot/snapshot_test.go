@@ -112,7 +112,7 @@ func TestRecoverFromTheKeyAlone(t *testing.T) {
 	for _, n := range m.Nodes[:4] {
 		n.Kill()
 	}
-	m.Close() // the machine burns down, and four nodes with it
+	require.NoError(t, m.Close()) // the machine burns down, and four nodes with it
 
 	other := newMachine(t, m.Ledger, fake, snapshot.Config{})
 	got, err := snapshot.Recover(t.Context(), other.source(), other.db)

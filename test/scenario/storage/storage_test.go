@@ -78,3 +78,25 @@ func TestTooFewNodesAreSaid(t *testing.T) {
 	_, err := r.store(t.Context(), "dev", 1<<20)
 	require.ErrorIs(t, err, renter.ErrTooFewNodes)
 }
+
+// TestReadsThatAreGivenUpCostNoCredit cuts off many more reads than a provider's credit window has
+// room for, and then reads on: what was charged and never sent must not stay owed.
+func TestReadsThatAreGivenUpCostNoCredit(t *testing.T) {
+	r := newRig(t, 12)
+	o, err := r.store(t.Context(), "dev", 40<<20)
+	require.NoError(t, err)
+	for range 300 {
+		ctx, cancel := context.WithCancel(t.Context())
+		err := r.engine.Fetch(ctx, o.req.Key, o.req.ObjectID, o.segs, 0, o.size, hangUp{cancel})
+		require.ErrorIs(t, err, context.Canceled)
+	}
+	require.NoError(t, r.check(t.Context(), o))
+}
+
+// hangUp is a client that leaves with the first byte.
+type hangUp struct{ cancel context.CancelFunc }
+
+func (h hangUp) Write([]byte) (int, error) {
+	h.cancel()
+	return 0, context.Canceled
+}

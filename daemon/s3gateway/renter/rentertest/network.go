@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
+	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -127,15 +128,17 @@ func New(t testing.TB, o Options) *Network {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(n.Close)
+	t.Cleanup(func() {
+		if err := n.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 	return n
 }
 
 // Close ends the engine, not the nodes. It may be called more than once.
-func (n *Network) Close() {
-	n.Links.Close()
-	n.Engine.Close()
-	n.Book.Close()
+func (n *Network) Close() error {
+	return errors.Join(n.Links.Close(), n.Engine.Close(), n.Book.Close())
 }
 
 // Node returns the node of a device.
