@@ -88,9 +88,9 @@ func TestPartsKeepTheirContextValuesButNotItsCancellation(t *testing.T) {
 	type key struct{}
 	ctx, cancel := context.WithCancel(context.WithValue(t.Context(), key{}, "v"))
 	var g lifecycle.Group
-	var first context.Context
+	started := make(chan context.Context, 1)
 	g.Add(lifecycle.Part{Name: "first", Run: func(ctx context.Context) error {
-		first = ctx
+		started <- ctx
 		<-ctx.Done()
 		return nil
 	}})
@@ -99,13 +99,11 @@ func TestPartsKeepTheirContextValuesButNotItsCancellation(t *testing.T) {
 		<-ctx.Done()
 		return nil
 	}, Close: func() error {
-		if first != nil && first.Err() != nil {
-			return errors.New("first was stopped before second")
-		}
-		return nil
+		first := <-started
+		require.Equal(t, "v", first.Value(key{}))
+		return first.Err() // the first is stopped after the second
 	}})
 	require.NoError(t, g.Run(ctx))
-	require.Equal(t, "v", first.Value(key{}))
 }
 
 func TestNothingStartsAfterTheContextIsDone(t *testing.T) {
