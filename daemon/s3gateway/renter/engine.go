@@ -141,11 +141,10 @@ func (e *Engine) Class(wish string, small bool) (erasure.Class, error) {
 		}
 		return c, nil
 	}
-	groups := e.Pool.Groups()
-	if small && groups >= erasure.Small.Optimal {
-		return erasure.Small, nil
+	c := erasure.ClassFor(e.Pool.Groups())
+	if small && c.K > erasure.Small.K {
+		return erasure.Small, nil // where k is as small anyway, more pieces only ask for more nodes
 	}
-	c := erasure.ClassFor(groups)
 	return c, nil
 }
 

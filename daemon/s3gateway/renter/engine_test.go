@@ -321,13 +321,22 @@ func TestDebtsOutliveConnections(t *testing.T) {
 }
 
 func TestSmallObjectsFallBackWhenNodesDie(t *testing.T) {
-	n := rentertest.New(t, rentertest.Options{})
+	n := rentertest.New(t, rentertest.Options{Nodes: 25})
 	before := store(t, n, "", 10_000)
 	require.Equal(t, "small", before.segs[0].Class)
-	// The pool does not know yet that four are gone: small needs ten nodes, eight are left.
-	for _, node := range n.Nodes[:4] {
-		node.Kill()
+	// The pool does not know yet that sixteen are gone: small needs ten nodes, eight are left.
+	holds := map[uint64]bool{}
+	for _, p := range before.segs[0].Pieces[2:] {
+		holds[p.Device] = true
 	}
+	left := len(n.Nodes)
+	for _, node := range n.Nodes {
+		if left > 8 && !holds[node.Device] {
+			node.Kill()
+			left--
+		}
+	}
+	require.Equal(t, 8, left)
 	after := store(t, n, "", 10_000)
 	require.Equal(t, "dev", after.segs[0].Class)
 	checkSegments(t, n, after)
