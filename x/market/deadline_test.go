@@ -15,9 +15,11 @@ import (
 // One item that cannot be paid out, by an error or by a panic, holds up neither the others nor the
 // chain, changes nothing, and is tried again.
 func TestBadItemIsPutOffAndHoldsUpNothing(t *testing.T) {
+	paidHalf := false // the owner of the bad item has its money, the fee is not burned yet
 	for name, refuse := range map[string]func() error{
-		"error": func() error { return errors.New("account is blocked") },
-		"panic": func() error { panic("index out of range") },
+		"error":                       func() error { return errors.New("account is blocked") },
+		"panic":                       func() error { panic("index out of range") },
+		"panic after money has moved": func() error { paidHalf = true; return nil },
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
@@ -35,9 +37,18 @@ func TestBadItemIsPutOffAndHoldsUpNothing(t *testing.T) {
 				}
 				return nil
 			}
+			f.Bank.RefuseBurn = func() error {
+				if paidHalf {
+					paidHalf = false
+					panic("burning")
+				}
+				return nil
+			}
 			f.Pass(1000)
 			f.Forget()
+			before := f.balance(owner(1))
 			f.block(t, 1)
+			want(t, "paid to the owner of the bad item", f.balance(owner(1)).Sub(before), 0)
 			for device, state := range map[uint64]marketv1.ItemState{
 				1: marketv1.ItemState_ITEM_STATE_CLOSING, 2: marketv1.ItemState_ITEM_STATE_OPEN, 3: marketv1.ItemState_ITEM_STATE_CLOSING,
 			} {
@@ -53,7 +64,7 @@ func TestBadItemIsPutOffAndHoldsUpNothing(t *testing.T) {
 			}
 			f.check(t)
 			f.restart(t)
-			f.Bank.Refuse = nil
+			f.Bank.Refuse, f.Bank.RefuseBurn = nil, nil
 			f.Pass(3600)
 			f.block(t, 1)
 			if item := f.item(t, lease, 2); item.State != marketv1.ItemState_ITEM_STATE_CLOSING || !item.Streamed.Equal(amount(1000)) {

@@ -103,7 +103,10 @@ func (b *book) openOrder(consumer account, o marketv1.Order) (uint64, error) {
 	}
 	b.receive(consumer, o.Denom, held)
 	b.orders.put(o.Id, queuedOrder{Order: o}).edit()
-	b.chargeDeadlines(deadlinesPerOrder + uint64(o.Devices)*deadlinesPerItem)
+	b.chargeDeadlines(deadlinesPerOrder)
+	if o.Rule == marketv1.AwardRule_AWARD_RULE_LOWEST { // no message will open its lease
+		b.chargeDeadlines(uint64(o.Devices) * deadlinesPerItem)
+	}
 	b.emit(&marketv1.EventOrderCreated{Id: o.Id, Consumer: consumer.text, Resource: o.Resource})
 	return o.Id, nil
 }

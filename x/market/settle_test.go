@@ -16,13 +16,15 @@ import (
 )
 
 // However often and whenever an item is settled, what it pays in all is the same: exactly the stream
-// rounded down once, or the escrow.
+// rounded down once, or the escrow. New money half way through does not pay for time before it in
+// which the escrow was dry, not even a fraction of a base unit.
 func TestEveryScheduleOfSettlementsPaysTheSame(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		price := priced(rapid.Int64Range(0, 50).Draw(r, "amount"), rapid.Uint64Range(1, 997).Draw(r, "per"))
 		units := rapid.Uint64Range(1, 1000).Draw(r, "units")
 		escrow := rapid.Int64Range(1, 20_000).Draw(r, "escrow")
-		const seconds = 1000
+		added := rapid.Int64Range(0, 20_000).Draw(r, "added")
+		const half, whole = 500, 1000
 		run := func(when []int64) (streamed, burned, net math.Int) {
 			f := newFixture(t)
 			f.sellers(t, 1)
@@ -36,7 +38,16 @@ func TestEveryScheduleOfSettlementsPaysTheSame(t *testing.T) {
 			open.Items = []marketv1.NewItem{{Offer: 2, Units: units, Escrow: amount(escrow)}}
 			lease := f.lease(t, open)
 			before, supply, started := f.balance(owner(0)), f.Bank.Supply(f.Ctx, denom), f.Now()
-			for _, at := range append(slices.Sorted(slices.Values(when)), seconds) {
+			toppedUp := added == 0
+			for _, at := range append(slices.Sorted(slices.Values(when)), whole) {
+				if at >= half && !toppedUp {
+					toppedUp = true
+					f.Pass(started + half - f.Now())
+					up := &marketv1.MsgAmendLease{Consumer: open.Consumer, Id: lease, TopUps: []marketv1.TopUp{{Device: 1, Escrow: amount(added)}}}
+					if _, err := f.msg.AmendLease(f.Ctx, up); err != nil {
+						r.Fatalf("topping up: %v", err)
+					}
+				}
 				f.Pass(started + at - f.Now())
 				if _, err := f.stream(marketv1.ItemRef{Lease: lease, Device: 1}); err != nil {
 					r.Fatalf("settling at %d: %v", at, err)
@@ -45,10 +56,16 @@ func TestEveryScheduleOfSettlementsPaysTheSame(t *testing.T) {
 			f.check(r)
 			return f.item(r, lease, 1).Streamed, supply.Sub(f.Bank.Supply(f.Ctx, denom)), f.balance(owner(0)).Sub(before)
 		}
+		cost := func(seconds int64) math.Int {
+			return price.Amount.Mul(math.NewIntFromUint64(units)).MulRaw(seconds).Quo(math.NewIntFromUint64(price.Per))
+		}
+		exact := math.MinInt(cost(whole), amount(escrow+added))
+		if cost(half).GTE(amount(escrow)) && added > 0 { // dry when the new money came
+			exact = amount(escrow).Add(math.MinInt(cost(whole-half), amount(added)))
+		}
 		once, _, _ := run(nil)
-		often, burned, net := run(rapid.SliceOfN(rapid.Int64Range(0, seconds), 1, 12).Draw(r, "when"))
-		exact := price.Amount.Mul(math.NewIntFromUint64(units)).MulRaw(seconds).Quo(math.NewIntFromUint64(price.Per))
-		if exact = math.MinInt(exact, amount(escrow)); !once.Equal(exact) || !often.Equal(exact) {
+		often, burned, net := run(rapid.SliceOfN(rapid.Int64Range(0, whole), 1, 12).Draw(r, "when"))
+		if !once.Equal(exact) || !often.Equal(exact) {
 			r.Fatalf("once %s, often %s, exact %s", once, often, exact)
 		}
 		if !burned.Add(net).Equal(exact) {

@@ -24,6 +24,8 @@ type Bank struct {
 	supply   collections.Map[string, math.Int]
 	// Refuse, if set, may fail or panic before an account is paid.
 	Refuse func(to sdk.AccAddress) error
+	// RefuseBurn, if set, may fail or panic before coins are burned.
+	RefuseBurn func() error
 }
 
 func newBank(service store.KVStoreService) *Bank {
@@ -66,6 +68,11 @@ func (b *Bank) SendCoinsFromModuleToAccount(ctx context.Context, module string, 
 func (b *Bank) BurnCoins(ctx context.Context, module string, amount sdk.Coins) error {
 	if err := valid(amount); err != nil {
 		return err
+	}
+	if b.RefuseBurn != nil {
+		if err := b.RefuseBurn(); err != nil {
+			return err
+		}
 	}
 	for _, coin := range amount {
 		if err := b.shift(ctx, authtypes.NewModuleAddress(module), coin, math.Int.Sub); err != nil {
