@@ -10,8 +10,6 @@ PKG     := github.com/cairn-network/cairn
 LDFLAGS := -s -w -X $(PKG)/internal/buildinfo.Version=$(VERSION)
 GOBUILD := go build -trimpath -ldflags '$(LDFLAGS)'
 HOME_DIR ?= $(HOME)/.cairn-devnet
-# Packages with goroutines that matter; -race on the rest only costs time.
-RACE    := ./internal/... ./wire/... ./chainclient/... ./daemon/...
 FUZZTIME ?= 20s
 
 .PHONY: help

@@ -8,10 +8,14 @@ echo "== web page"
 (cd web && npm run --silent check && npm test --silent)
 
 echo "== Go"
-go test ./...
+mapfile -t units < <(go list ./... | grep -v '/test/')
+go test -timeout 20m "${units[@]}"
 
 echo "== races in daemons and plumbing"
-go test -race -short $(go list ./internal/... ./wire/... ./chainclient/... ./daemon/... 2>/dev/null)
+go test -race -short -timeout 20m ./internal/... ./wire/... ./chainclient/... ./daemon/...
+
+echo "== whole networks, one at a time"
+go test -p 1 -timeout 30m ./test/...
 
 echo "== tools"
 go test -C tools ./consensuslint/...
