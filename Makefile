@@ -8,7 +8,8 @@ MAKEFLAGS += --no-print-directory
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 PKG     := github.com/cairn-network/cairn
 LDFLAGS := -s -w -X $(PKG)/internal/buildinfo.Version=$(VERSION)
-GOBUILD := go build -trimpath -ldflags '$(LDFLAGS)'
+# No -trimpath: with it every dependency would be compiled once more than the tests need.
+GOBUILD := go build -ldflags '$(LDFLAGS)'
 HOME_DIR ?= $(HOME)/.cairn-devnet
 FUZZTIME ?= 20s
 
