@@ -83,7 +83,7 @@ async function says(page, ...wanted) {
   }
 }
 
-/** Nothing is wider than the window. */
+/** Nothing is wider than the window, and no table than its panel. */
 async function fits(page) {
   const over = await page.evaluate(() => {
     const width = document.documentElement.clientWidth;
@@ -94,7 +94,15 @@ async function fits(page) {
           e.getBoundingClientRect().right > width + 1,
       )
       .map((e) => `${e.tagName}.${e.className}`)
-      .slice(0, 3);
+      .slice(0, 3)
+      .concat(
+        [...document.querySelectorAll(".room")]
+          .filter((e) => e.scrollWidth > e.clientWidth + 1)
+          .map(() => "a table"),
+        [...document.querySelectorAll(".figure")]
+          .filter((e) => e.scrollWidth > e.clientWidth + 1)
+          .map((e) => e.innerText),
+      );
   });
   assert.deepEqual(over, [], `${page.url()} is wider than the window`);
 }
@@ -172,7 +180,12 @@ const VIEWS = {
   blocks: { route: "#/blocks", text: ["Blocks", "Proposer", "1,204"] },
   block: {
     route: "#/blocks/1188",
-    text: ["Block 1,188", "0.00123 CAIRN paid to the owner", "sequence 3 is not above 41", "84,211 gas"],
+    text: [
+      "Block 1,188",
+      "0.00123 CAIRN paid to the owner, 31.65 µCAIRN burned",
+      "sequence 3 is not above 41",
+      "84,211 gas",
+    ],
   },
   quiet: { route: "#/blocks/1189", text: ["Block 1,189", "A quiet block"] },
   devices: { route: "#/devices", text: ["granite", "Home server", "3.6 CAIRN", "20 GB of 500 GB", "alice"] },
@@ -299,7 +312,11 @@ async function empty() {
     "#/devices": ["No device is registered yet", "cairn provide storage"],
     "#/leases": ["No lease has been opened yet"],
     "#/storage": ["No storage node is connected to this page"],
-    "#/buckets": ["No bucket yet", "aws s3 mb s3://photos", "rclone config create cairn s3"],
+    "#/buckets": [
+      "No bucket yet",
+      "aws --endpoint-url http://127.0.0.1:9000 s3 mb s3://photos",
+      "rclone config create cairn s3",
+    ],
   };
   for (const look of ["light", "phone"]) {
     const page = await open(look);

@@ -173,7 +173,7 @@ describe("events in words", () => {
       ],
     });
     expect(happening(event)).toEqual({
-      text: "1.5 CAIRN paid to the owner, <0.000000001 CAIRN burned",
+      text: "1.5\u00a0CAIRN paid to the owner, 1\u00a0acairn burned",
       href: "#/devices/3",
       label: "device 3",
     });

@@ -1,6 +1,6 @@
 // Events of Cairn's own modules (proto/cairn/*/v1/event.proto) in words.
 
-import { cairn } from "../format/amount.ts";
+import { amountText } from "../format/amount.ts";
 import type { Event } from "./chain.ts";
 import { enumWord, id, object, text, wholeOr0 } from "./json.ts";
 import { href } from "./route.ts";
@@ -87,5 +87,5 @@ export function happening(event: Event): Happening | undefined {
 }
 
 function coin(value: unknown): string {
-  return `${cairn(wholeOr0(object(value)["amount"]))} CAIRN`;
+  return amountText(wholeOr0(object(value)["amount"]));
 }

@@ -38,18 +38,17 @@ export function snippets(info: Info): SnippetText[] {
     },
     {
       title: "With aws",
+      // Not AWS_ENDPOINT_URL, which clients older than 2.13 do not know.
       code: [
-        `export AWS_ENDPOINT_URL=${endpoint}`,
-        "aws s3 mb s3://photos",
-        "aws s3 cp --recursive ~/Pictures s3://photos",
-        "aws s3 ls --recursive --human-readable s3://photos",
+        `aws --endpoint-url ${endpoint} s3 mb s3://photos`,
+        `aws --endpoint-url ${endpoint} s3 sync ~/Pictures s3://photos`,
+        `aws --endpoint-url ${endpoint} s3 ls --human-readable s3://photos`,
       ].join("\n"),
     },
     {
       title: "With rclone",
       code: [
-        `rclone config create cairn s3 provider=Other env_auth=true \\\n  endpoint=${endpoint} region=${region}`,
-        "rclone mkdir cairn:photos",
+        `rclone config create cairn s3 provider=Other \\\n  endpoint=${endpoint} region=${region} \\\n  access_key_id="$AWS_ACCESS_KEY_ID" secret_access_key="$AWS_SECRET_ACCESS_KEY"`,
         "rclone sync --progress ~/Pictures cairn:photos",
         "rclone check ~/Pictures cairn:photos",
       ].join("\n"),

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { ACAIRN_PER_CAIRN as ONE, cairn, exactCairn, group, parseAmount, total } from "./amount.ts";
+import { ACAIRN_PER_CAIRN as ONE, amountText, exactCairn, group, parseAmount, total } from "./amount.ts";
 
 describe("parseAmount", () => {
   test.each([
@@ -29,28 +29,33 @@ describe("parseAmount", () => {
   ])("%o is no amount", (value) => expect(parseAmount(value)).toBeUndefined());
 });
 
-describe("cairn", () => {
+describe("amountText", () => {
   test.each([
-    [0n, "0"],
-    [ONE, "1"],
-    [ONE / 2n, "0.5"],
-    [1_500_000_000_000_000_000n, "1.5"],
-    [1_387_654_321_098_765_433n, "1.387"],
-    [41_236_519_283_746_510_293n, "41.23"],
-    [12_345n * ONE + ONE / 8n, "12,345.12"],
-    [999_999_999n * ONE + 1n, "999,999,999"],
-    [1_234_567_890_123_456n, "0.00123"],
-    [123_400_000_000_000_000n, "0.1234"],
-    [1_000_000_000n, "0.000000001"],
-    [999_999_999n, "<0.000000001"],
-    [1n, "<0.000000001"],
-    [-ONE, "\u22121"],
-  ])("%o reads %s", (amount, want) => expect(cairn(amount)).toBe(want));
+    [0n, "0 CAIRN"],
+    [ONE, "1 CAIRN"],
+    [ONE / 2n, "0.5 CAIRN"],
+    [1_500_000_000_000_000_000n, "1.5 CAIRN"],
+    [1_387_654_321_098_765_433n, "1.387 CAIRN"],
+    [41_236_519_283_746_510_293n, "41.23 CAIRN"],
+    [12_345n * ONE + ONE / 8n, "12,345.12 CAIRN"],
+    [999_999_999n * ONE + 1n, "999,999,999 CAIRN"],
+    [123_400_000_000_000_000n, "0.1234 CAIRN"],
+    [1_234_567_890_123_456n, "0.00123 CAIRN"],
+    [ONE / 1000n, "0.001 CAIRN"],
+    [ONE / 1000n - 1n, "999.99 \u00b5CAIRN"],
+    [9_760_000_000_000n, "9.76 \u00b5CAIRN"],
+    [15_234_000_000n, "0.0152 \u00b5CAIRN"],
+    [9_999_999_999n, "9.999 nCAIRN"],
+    [10_000_000n, "0.01 nCAIRN"],
+    [9_999_999n, "9,999,999 acairn"],
+    [1n, "1 acairn"],
+    [-ONE, "\u22121 CAIRN"],
+  ])("%o reads %s", (amount, want) => expect(amountText(amount)).toBe(want.replace(/ (?=\S+$)/, "\u00a0")));
 
   test("is cut, never rounded up", () => {
-    expect(cairn(ONE - 1n)).toBe("0.9999");
-    expect(cairn(2n * ONE - 1n)).toBe("1.999");
-    expect(cairn(1_000_000n * ONE - 1n)).toBe("999,999.99");
+    expect(amountText(ONE - 1n)).toBe("0.9999\u00a0CAIRN");
+    expect(amountText(2n * ONE - 1n)).toBe("1.999\u00a0CAIRN");
+    expect(amountText(1_000_000n * ONE - 1n)).toBe("999,999.99\u00a0CAIRN");
   });
 });
 

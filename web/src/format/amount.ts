@@ -25,27 +25,37 @@ export function exactCairn(amount: bigint): string {
   return `${sign}${size / ACAIRN_PER_CAIRN}${fraction && "." + fraction}`;
 }
 
+/** Units from the largest, each with its count of acairn and the least amount that is shown in it. */
+const UNITS: [string, bigint, bigint][] = [
+  ["CAIRN", 10n ** 18n, 10n ** 15n],
+  ["\u00b5CAIRN", 10n ** 12n, 10n ** 10n],
+  ["nCAIRN", 10n ** 9n, 10n ** 7n],
+  ["acairn", 1n, 1n],
+];
+
 /**
- * The amount in CAIRN as a person reads it: three or four digits that matter, cut and never rounded up,
- * so that nobody is shown money that is not there. "12,345.67", "1.5", "0.00123", "<0.000000001".
+ * The amount as a person reads it, figure and unit: three or four digits that matter, cut and never
+ * rounded up, so that nobody is shown money that is not there. ["12,345.67", "CAIRN"], ["1.5", "CAIRN"],
+ * ["0.0123", "CAIRN"]; what is less than a thousandth of a CAIRN in millionths, billionths or acairn.
  */
-export function cairn(amount: bigint): string {
+export function amountParts(amount: bigint): [string, string] {
   const sign = amount < 0n ? "\u2212" : "";
   const size = amount < 0n ? -amount : amount;
-  if (size === 0n) return "0";
-  const whole = size / ACAIRN_PER_CAIRN;
-  const fraction = (size % ACAIRN_PER_CAIRN).toString().padStart(18, "0");
+  if (size === 0n) return ["0", "CAIRN"];
+  const [name, one] = UNITS.find(([, , least]) => size >= least)!;
+  const whole = size / one;
+  const fraction = (size % one).toString().padStart(one.toString().length - 1, "0");
   let digits: number;
   if (whole >= 1_000_000n) digits = 0;
   else if (whole >= 10n) digits = 2;
   else if (whole >= 1n) digits = 3;
-  else {
-    const first = fraction.search(/[1-9]/);
-    if (first >= 9) return `${sign}<0.000000001`;
-    digits = Math.max(4, first + 3);
-  }
-  const shown = fraction.slice(0, digits).replace(/0+$/, "");
-  return `${sign}${group(whole.toString())}${shown && "." + shown}`;
+  else digits = Math.max(4, fraction.search(/[1-9]/) + 3);
+  const shown = one === 1n ? "" : fraction.slice(0, digits).replace(/0+$/, "");
+  return [`${sign}${group(whole.toString())}${shown && "." + shown}`, name];
+}
+
+export function amountText(amount: bigint): string {
+  return amountParts(amount).join("\u00a0");
 }
 
 /** The sum of those that are known. */

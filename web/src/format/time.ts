@@ -1,21 +1,20 @@
 // Times as people say them. All take and give Unix seconds.
 
-const STEPS: [number, string][] = [
-  [365 * 86_400, "y"],
-  [30 * 86_400, "mo"],
-  [86_400, "d"],
-  [3600, "h"],
-  [60, "min"],
-  [1, "s"],
+/** Units, each with its length and how many of it there must be before it is used: "90 min" says more than "1 h". */
+const STEPS: [string, number, number][] = [
+  ["y", 365 * 86_400, 2],
+  ["mo", 30 * 86_400, 4],
+  ["d", 86_400, 2],
+  ["h", 3600, 2],
+  ["min", 60, 1],
+  ["s", 1, 1],
 ];
 
 /** A length of time in its largest unit: "45 s", "3 h", "12 d". */
 export function duration(seconds: number): string {
   const size = Math.abs(Math.trunc(seconds));
-  for (const [length, unit] of STEPS) {
-    // Two of a unit before it is used: "90 min" says more than "1 h", "18 mo" more than "1 y".
-    const enough = unit === "s" ? length : unit === "min" ? length : length * 2;
-    if (size >= enough) return `${Math.trunc(size / length)}\u00a0${unit}`;
+  for (const [unit, length, least] of STEPS) {
+    if (size >= length * least) return `${Math.trunc(size / length)}\u00a0${unit}`;
   }
   return "0\u00a0s";
 }
