@@ -4,19 +4,18 @@ import (
 	"maps"
 	"slices"
 
-	erc20types "github.com/cosmos/evm/x/erc20/types"
-	feemarkettypes "github.com/cosmos/evm/x/feemarket/types"
-	evmtypes "github.com/cosmos/evm/x/vm/types"
-	transfertypes "github.com/cosmos/ibc-go/v11/modules/apps/transfer/types"
-	"github.com/ethereum/go-ethereum/common"
-	corevm "github.com/ethereum/go-ethereum/core/vm"
-
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
 	distrtypes "github.com/cosmos/cosmos-sdk/x/distribution/types"
 	govtypes "github.com/cosmos/cosmos-sdk/x/gov/types"
 	minttypes "github.com/cosmos/cosmos-sdk/x/mint/types"
 	stakingtypes "github.com/cosmos/cosmos-sdk/x/staking/types"
+	erc20types "github.com/cosmos/evm/x/erc20/types"
+	feemarkettypes "github.com/cosmos/evm/x/feemarket/types"
+	evmtypes "github.com/cosmos/evm/x/vm/types"
+	transfertypes "github.com/cosmos/ibc-go/v11/modules/apps/transfer/types"
+	"github.com/ethereum/go-ethereum/common"
+	corevm "github.com/ethereum/go-ethereum/core/vm"
 
 	"github.com/cairn-network/cairn/x/device"
 	"github.com/cairn-network/cairn/x/market"
@@ -49,7 +48,7 @@ func ModuleAccounts() map[string][]string { return maps.Clone(moduleAccounts) }
 // wrapped coin is not among them: wrapping sends it the coins that it hands straight back.
 func blockedAddresses() map[string]bool {
 	blocked := make(map[string]bool)
-	for name := range moduleAccounts {
+	for _, name := range slices.Sorted(maps.Keys(moduleAccounts)) {
 		blocked[authtypes.NewModuleAddress(name).String()] = true
 	}
 	for _, precompile := range slices.Concat(corevm.PrecompiledAddressesPrague, staticPrecompileAddresses()) {

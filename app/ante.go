@@ -3,12 +3,11 @@ package app
 import (
 	"fmt"
 
+	servertypes "github.com/cosmos/cosmos-sdk/server/types"
 	evmante "github.com/cosmos/evm/ante"
 	antetypes "github.com/cosmos/evm/ante/types"
 	evmflags "github.com/cosmos/evm/server/flags"
 	"github.com/spf13/cast"
-
-	servertypes "github.com/cosmos/cosmos-sdk/server/types"
 )
 
 // buildAnte sets what a transaction must pass before it runs: shape, fee (or fee grant) at no less

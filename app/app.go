@@ -6,20 +6,11 @@ import (
 	"fmt"
 	"sync"
 
-	abci "github.com/cometbft/cometbft/abci/types"
-	dbm "github.com/cosmos/cosmos-db"
-	evmante "github.com/cosmos/evm/ante"
-	evmmempool "github.com/cosmos/evm/mempool"
-	evmserver "github.com/cosmos/evm/server"
-	evmflags "github.com/cosmos/evm/server/flags"
-	"github.com/cosmos/gogoproto/proto"
-	ibctm "github.com/cosmos/ibc-go/v11/modules/light-clients/07-tendermint"
-	"github.com/spf13/cast"
-
 	autocliv1 "cosmossdk.io/api/cosmos/autocli/v1"
 	reflectionv1 "cosmossdk.io/api/cosmos/reflection/v1"
 	"cosmossdk.io/log/v2"
-
+	abci "github.com/cometbft/cometbft/abci/types"
+	dbm "github.com/cosmos/cosmos-db"
 	"github.com/cosmos/cosmos-sdk/baseapp"
 	"github.com/cosmos/cosmos-sdk/client"
 	"github.com/cosmos/cosmos-sdk/client/grpc/cmtservice"
@@ -35,6 +26,13 @@ import (
 	"github.com/cosmos/cosmos-sdk/types/module"
 	"github.com/cosmos/cosmos-sdk/types/msgservice"
 	authtx "github.com/cosmos/cosmos-sdk/x/auth/tx"
+	evmante "github.com/cosmos/evm/ante"
+	evmmempool "github.com/cosmos/evm/mempool"
+	evmserver "github.com/cosmos/evm/server"
+	evmflags "github.com/cosmos/evm/server/flags"
+	"github.com/cosmos/gogoproto/proto"
+	ibctm "github.com/cosmos/ibc-go/v11/modules/light-clients/07-tendermint"
+	"github.com/spf13/cast"
 
 	"github.com/cairn-network/cairn/internal/buildinfo"
 )

@@ -2,7 +2,6 @@ package app
 
 import (
 	autocliv1 "cosmossdk.io/api/cosmos/autocli/v1"
-
 	"github.com/cosmos/cosmos-sdk/x/auth"
 	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
 	"github.com/cosmos/cosmos-sdk/x/auth/vesting"

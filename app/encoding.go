@@ -1,17 +1,7 @@
 package app
 
 import (
-	"github.com/cosmos/evm/encoding"
-	evmaddress "github.com/cosmos/evm/encoding/address"
-	"github.com/cosmos/evm/x/erc20"
-	"github.com/cosmos/evm/x/feemarket"
-	"github.com/cosmos/evm/x/vm"
-	"github.com/cosmos/ibc-go/v11/modules/apps/transfer"
-	ibc "github.com/cosmos/ibc-go/v11/modules/core"
-	ibctm "github.com/cosmos/ibc-go/v11/modules/light-clients/07-tendermint"
-
 	"cosmossdk.io/core/address"
-
 	"github.com/cosmos/cosmos-sdk/types/module"
 	"github.com/cosmos/cosmos-sdk/x/auth"
 	"github.com/cosmos/cosmos-sdk/x/auth/vesting"
@@ -28,6 +18,14 @@ import (
 	"github.com/cosmos/cosmos-sdk/x/slashing"
 	"github.com/cosmos/cosmos-sdk/x/staking"
 	"github.com/cosmos/cosmos-sdk/x/upgrade"
+	"github.com/cosmos/evm/encoding"
+	evmaddress "github.com/cosmos/evm/encoding/address"
+	"github.com/cosmos/evm/x/erc20"
+	"github.com/cosmos/evm/x/feemarket"
+	"github.com/cosmos/evm/x/vm"
+	"github.com/cosmos/ibc-go/v11/modules/apps/transfer"
+	ibc "github.com/cosmos/ibc-go/v11/modules/core"
+	ibctm "github.com/cosmos/ibc-go/v11/modules/light-clients/07-tendermint"
 
 	"github.com/cairn-network/cairn/x/device"
 	"github.com/cairn-network/cairn/x/market"

@@ -6,6 +6,13 @@ import (
 	"slices"
 
 	abci "github.com/cometbft/cometbft/abci/types"
+	"github.com/cosmos/cosmos-sdk/baseapp"
+	"github.com/cosmos/cosmos-sdk/baseapp/txnrunner"
+	servertypes "github.com/cosmos/cosmos-sdk/server/types"
+	storetypes "github.com/cosmos/cosmos-sdk/store/v2/types"
+	sdk "github.com/cosmos/cosmos-sdk/types"
+	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
+	govtypes "github.com/cosmos/cosmos-sdk/x/gov/types"
 	evmmempool "github.com/cosmos/evm/mempool"
 	precompiles "github.com/cosmos/evm/precompiles/types"
 	evmserver "github.com/cosmos/evm/server"
@@ -18,18 +25,9 @@ import (
 	"github.com/cosmos/evm/x/vm/runner"
 	evmtypes "github.com/cosmos/evm/x/vm/types"
 	"github.com/ethereum/go-ethereum/common"
-	"github.com/spf13/cast"
-
 	// Call tracers for debug_trace*; the JavaScript ones would link an interpreter.
 	_ "github.com/ethereum/go-ethereum/eth/tracers/native"
-
-	"github.com/cosmos/cosmos-sdk/baseapp"
-	"github.com/cosmos/cosmos-sdk/baseapp/txnrunner"
-	servertypes "github.com/cosmos/cosmos-sdk/server/types"
-	storetypes "github.com/cosmos/cosmos-sdk/store/v2/types"
-	sdk "github.com/cosmos/cosmos-sdk/types"
-	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
-	govtypes "github.com/cosmos/cosmos-sdk/x/gov/types"
+	"github.com/spf13/cast"
 )
 
 // wrappedCoin is the ERC-20 face of CAIRN: balances are the bank's own, deposit and withdraw keep

@@ -12,7 +12,7 @@ import (
 // a genesis: a network started from it has the same accounts, stakes, devices and leases. Heights
 // go on where this one stopped. A restart from height zero, which would have to rewrite stakes and
 // rewards, is refused: a fork of the network keeps its heights instead.
-func (app *App) ExportAppStateAndValidators(forZeroHeight bool, _ []string, modules []string) (servertypes.ExportedApp, error) {
+func (app *App) ExportAppStateAndValidators(forZeroHeight bool, _, modules []string) (servertypes.ExportedApp, error) {
 	if forZeroHeight {
 		return servertypes.ExportedApp{}, fmt.Errorf("exporting for height zero is not supported: export at the current height and start from that")
 	}

@@ -2,15 +2,11 @@ package app
 
 import (
 	"encoding/json"
+	"fmt"
 	"time"
 
-	cmttypes "github.com/cometbft/cometbft/types"
-	erc20types "github.com/cosmos/evm/x/erc20/types"
-	feemarkettypes "github.com/cosmos/evm/x/feemarket/types"
-	evmtypes "github.com/cosmos/evm/x/vm/types"
-
 	"cosmossdk.io/math"
-
+	cmttypes "github.com/cometbft/cometbft/types"
 	"github.com/cosmos/cosmos-sdk/codec"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	banktypes "github.com/cosmos/cosmos-sdk/x/bank/types"
@@ -19,6 +15,10 @@ import (
 	minttypes "github.com/cosmos/cosmos-sdk/x/mint/types"
 	slashingtypes "github.com/cosmos/cosmos-sdk/x/slashing/types"
 	stakingtypes "github.com/cosmos/cosmos-sdk/x/staking/types"
+	erc20types "github.com/cosmos/evm/x/erc20/types"
+	feemarkettypes "github.com/cosmos/evm/x/feemarket/types"
+	evmtypes "github.com/cosmos/evm/x/vm/types"
+	"github.com/cosmos/gogoproto/proto"
 )
 
 // Numbers of a new network. Governance changes all of them later except the supply's cap, which
@@ -64,18 +64,18 @@ func CoinMetadata() banktypes.Metadata {
 func (e Encoding) DefaultGenesis() map[string]json.RawMessage {
 	state := e.Basics.DefaultGenesis(e.Codec)
 
-	setGenesis(e.Codec, state, banktypes.ModuleName, func(bank *banktypes.GenesisState) {
+	must(SetModule(e.Codec, state, banktypes.ModuleName, func(bank *banktypes.GenesisState) {
 		bank.DenomMetadata = []banktypes.Metadata{CoinMetadata()}
-	})
-	setGenesis(e.Codec, state, stakingtypes.ModuleName, func(staking *stakingtypes.GenesisState) {
+	}))
+	must(SetModule(e.Codec, state, stakingtypes.ModuleName, func(staking *stakingtypes.GenesisState) {
 		staking.Params.BondDenom = Denom
 		staking.Params.UnbondingTime = unbonding
-	})
-	setGenesis(e.Codec, state, slashingtypes.ModuleName, func(slashing *slashingtypes.GenesisState) {
+	}))
+	must(SetModule(e.Codec, state, slashingtypes.ModuleName, func(slashing *slashingtypes.GenesisState) {
 		// A validator may miss half of the last 10,000 blocks: hours, not a coffee break.
 		slashing.Params.SignedBlocksWindow = 10_000
-	})
-	setGenesis(e.Codec, state, minttypes.ModuleName, func(mint *minttypes.GenesisState) {
+	}))
+	must(SetModule(e.Codec, state, minttypes.ModuleName, func(mint *minttypes.GenesisState) {
 		// Validators are paid for securing the ledger by a modest inflation besides fees; devices
 		// earn by work. The cap holds for both.
 		mint.Params.MintDenom = Denom
@@ -84,27 +84,34 @@ func (e Encoding) DefaultGenesis() map[string]json.RawMessage {
 		mint.Params.InflationRateChange = math.LegacyNewDecWithPrec(4, 2)
 		mint.Params.MaxSupply = math.NewIntWithDecimal(maxSupply, Decimals)
 		mint.Minter.Inflation = math.LegacyNewDecWithPrec(3, 2)
-	})
-	setGenesis(e.Codec, state, govtypes.ModuleName, func(gov *govv1.GenesisState) {
+	}))
+	must(SetModule(e.Codec, state, govtypes.ModuleName, func(gov *govv1.GenesisState) {
 		gov.Params.MinDeposit = sdk.NewCoins(coins(1_000))
 		gov.Params.ExpeditedMinDeposit = sdk.NewCoins(coins(5_000))
-	})
-	setGenesis(e.Codec, state, feemarkettypes.ModuleName, func(market *feemarkettypes.GenesisState) {
+	}))
+	must(SetModule(e.Codec, state, feemarkettypes.ModuleName, func(market *feemarkettypes.GenesisState) {
 		market.Params.BaseFee = math.LegacyNewDec(gasPrice)
 		market.Params.MinGasPrice = math.LegacyNewDec(gasPrice)
-	})
-	setGenesis(e.Codec, state, evmtypes.ModuleName, func(evm *evmtypes.GenesisState) {
+	}))
+	must(SetModule(e.Codec, state, evmtypes.ModuleName, func(evm *evmtypes.GenesisState) {
 		evm.Params.EvmDenom = Denom
 		evm.Params.ExtendedDenomOptions = &evmtypes.ExtendedDenomOptions{ExtendedDenom: Denom}
 		evm.Params.ActiveStaticPrecompiles = activePrecompiles
 		// Create2, Multicall3, Permit2, the Safe factory and block hashes: tools expect them.
 		evm.Preinstalls = evmtypes.DefaultPreinstalls
-	})
-	setGenesis(e.Codec, state, erc20types.ModuleName, func(erc20 *erc20types.GenesisState) {
+	}))
+	must(SetModule(e.Codec, state, erc20types.ModuleName, func(erc20 *erc20types.GenesisState) {
 		erc20.TokenPairs = []erc20types.TokenPair{erc20types.NewTokenPair(wrappedCoin, Denom, erc20types.OWNER_MODULE)}
 		erc20.NativePrecompiles = []string{wrappedCoin.String()}
-	})
+	}))
 	return state
+}
+
+// must holds what only a defect of this program can break: modules reading the genesis they wrote.
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
 }
 
 // ConsensusParams are the limits of a new network that consensus itself enforces.
@@ -118,14 +125,20 @@ func ConsensusParams() *cmttypes.ConsensusParams {
 	return params
 }
 
-// setGenesis edits one module's genesis in place. T is the module's GenesisState; the JSON comes
-// from the module itself, so that it not decoding is a defect of this program.
-func setGenesis[T any, P interface {
+// SetModule edits one module's genesis in place. T is the module's GenesisState.
+func SetModule[T any, P interface {
 	*T
-	codec.ProtoMarshaler
-}](cdc codec.JSONCodec, state map[string]json.RawMessage, name string, edit func(P)) {
+	proto.Message
+}](cdc codec.JSONCodec, state map[string]json.RawMessage, name string, edit func(P)) error {
 	genesis := P(new(T))
-	cdc.MustUnmarshalJSON(state[name], genesis)
+	if err := cdc.UnmarshalJSON(state[name], genesis); err != nil {
+		return fmt.Errorf("decoding the genesis of %s: %w", name, err)
+	}
 	edit(genesis)
-	state[name] = cdc.MustMarshalJSON(genesis)
+	raw, err := cdc.MarshalJSON(genesis)
+	if err != nil {
+		return fmt.Errorf("encoding the genesis of %s: %w", name, err)
+	}
+	state[name] = raw
+	return nil
 }

@@ -1,13 +1,6 @@
 package app
 
 import (
-	"github.com/cosmos/evm/x/erc20"
-	"github.com/cosmos/evm/x/feemarket"
-	"github.com/cosmos/evm/x/vm"
-	"github.com/cosmos/ibc-go/v11/modules/apps/transfer"
-	ibc "github.com/cosmos/ibc-go/v11/modules/core"
-	ibctm "github.com/cosmos/ibc-go/v11/modules/light-clients/07-tendermint"
-
 	"github.com/cosmos/cosmos-sdk/types/module"
 	"github.com/cosmos/cosmos-sdk/x/auth"
 	"github.com/cosmos/cosmos-sdk/x/auth/vesting"
@@ -23,6 +16,12 @@ import (
 	"github.com/cosmos/cosmos-sdk/x/slashing"
 	"github.com/cosmos/cosmos-sdk/x/staking"
 	"github.com/cosmos/cosmos-sdk/x/upgrade"
+	"github.com/cosmos/evm/x/erc20"
+	"github.com/cosmos/evm/x/feemarket"
+	"github.com/cosmos/evm/x/vm"
+	"github.com/cosmos/ibc-go/v11/modules/apps/transfer"
+	ibc "github.com/cosmos/ibc-go/v11/modules/core"
+	ibctm "github.com/cosmos/ibc-go/v11/modules/light-clients/07-tendermint"
 
 	"github.com/cairn-network/cairn/x/device"
 	"github.com/cairn-network/cairn/x/market"

@@ -14,11 +14,6 @@ import (
 	"strings"
 	"syscall"
 
-	cosmosevmclient "github.com/cosmos/evm/client"
-	evmdebug "github.com/cosmos/evm/client/debug"
-	"github.com/cosmos/evm/crypto/hd"
-	"github.com/spf13/cobra"
-
 	"github.com/cosmos/cosmos-sdk/client"
 	clientconfig "github.com/cosmos/cosmos-sdk/client/config"
 	"github.com/cosmos/cosmos-sdk/client/flags"
@@ -26,6 +21,10 @@ import (
 	sdkserver "github.com/cosmos/cosmos-sdk/server"
 	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
 	genutilcli "github.com/cosmos/cosmos-sdk/x/genutil/client/cli"
+	cosmosevmclient "github.com/cosmos/evm/client"
+	evmdebug "github.com/cosmos/evm/client/debug"
+	"github.com/cosmos/evm/crypto/hd"
+	"github.com/spf13/cobra"
 
 	"github.com/cairn-network/cairn/app"
 	"github.com/cairn-network/cairn/app/node"

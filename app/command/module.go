@@ -3,15 +3,7 @@ package command
 import (
 	"fmt"
 
-	erc20cli "github.com/cosmos/evm/x/erc20/client/cli"
-	feemarketcli "github.com/cosmos/evm/x/feemarket/client/cli"
-	evmcli "github.com/cosmos/evm/x/vm/client/cli"
-	transfercli "github.com/cosmos/ibc-go/v11/modules/apps/transfer/client/cli"
-	ibccli "github.com/cosmos/ibc-go/v11/modules/core/client/cli"
-	"github.com/spf13/cobra"
-
 	"cosmossdk.io/client/v2/autocli"
-
 	"github.com/cosmos/cosmos-sdk/client"
 	"github.com/cosmos/cosmos-sdk/client/flags"
 	"github.com/cosmos/cosmos-sdk/client/rpc"
@@ -25,6 +17,12 @@ import (
 	govcli "github.com/cosmos/cosmos-sdk/x/gov/client/cli"
 	stakingcli "github.com/cosmos/cosmos-sdk/x/staking/client/cli"
 	upgradecli "github.com/cosmos/cosmos-sdk/x/upgrade/client/cli"
+	erc20cli "github.com/cosmos/evm/x/erc20/client/cli"
+	feemarketcli "github.com/cosmos/evm/x/feemarket/client/cli"
+	evmcli "github.com/cosmos/evm/x/vm/client/cli"
+	transfercli "github.com/cosmos/ibc-go/v11/modules/apps/transfer/client/cli"
+	ibccli "github.com/cosmos/ibc-go/v11/modules/core/client/cli"
+	"github.com/spf13/cobra"
 
 	"github.com/cairn-network/cairn/app"
 )

@@ -6,17 +6,15 @@ import (
 	"fmt"
 	"runtime"
 
+	"cosmossdk.io/log/v2"
 	cmtcommands "github.com/cometbft/cometbft/cmd/cometbft/commands"
 	dbm "github.com/cosmos/cosmos-db"
-	evmflags "github.com/cosmos/evm/server/flags"
-	"github.com/spf13/cobra"
-
-	"cosmossdk.io/log/v2"
-
 	"github.com/cosmos/cosmos-sdk/client/flags"
 	sdkserver "github.com/cosmos/cosmos-sdk/server"
 	servertypes "github.com/cosmos/cosmos-sdk/server/types"
 	genutiltypes "github.com/cosmos/cosmos-sdk/x/genutil/types"
+	evmflags "github.com/cosmos/evm/server/flags"
+	"github.com/spf13/cobra"
 
 	"github.com/cairn-network/cairn/app"
 	"github.com/cairn-network/cairn/app/node"

@@ -8,11 +8,9 @@ import (
 	"path/filepath"
 	"time"
 
+	"cosmossdk.io/math"
 	cmtcfg "github.com/cometbft/cometbft/config"
 	"github.com/cometbft/cometbft/crypto"
-
-	"cosmossdk.io/math"
-
 	"github.com/cosmos/cosmos-sdk/codec"
 	codectypes "github.com/cosmos/cosmos-sdk/codec/types"
 	cryptocodec "github.com/cosmos/cosmos-sdk/crypto/codec"
@@ -21,6 +19,7 @@ import (
 	banktypes "github.com/cosmos/cosmos-sdk/x/bank/types"
 	genutiltypes "github.com/cosmos/cosmos-sdk/x/genutil/types"
 	stakingtypes "github.com/cosmos/cosmos-sdk/x/staking/types"
+	"github.com/cosmos/gogoproto/proto"
 
 	"github.com/cairn-network/cairn/app"
 	"github.com/cairn-network/cairn/internal/buildinfo"
@@ -176,22 +175,12 @@ func (g Genesis) bond(cdc codec.Codec, state map[string]json.RawMessage) error {
 	})
 }
 
-// SetModule edits the genesis of one module in place. T is the module's GenesisState.
+// SetModule is app.SetModule, for Genesis.Edit.
 func SetModule[T any, P interface {
 	*T
-	codec.ProtoMarshaler
+	proto.Message
 }](cdc codec.JSONCodec, state map[string]json.RawMessage, name string, edit func(P)) error {
-	genesis := P(new(T))
-	if err := cdc.UnmarshalJSON(state[name], genesis); err != nil {
-		return fmt.Errorf("decoding the genesis of %s: %w", name, err)
-	}
-	edit(genesis)
-	raw, err := cdc.MarshalJSON(genesis)
-	if err != nil {
-		return fmt.Errorf("encoding the genesis of %s: %w", name, err)
-	}
-	state[name] = raw
-	return nil
+	return app.SetModule(cdc, state, name, edit)
 }
 
 // WriteNewGenesis is WriteGenesis for one home, which must not have a genesis yet unless overwrite.

@@ -11,14 +11,13 @@ import (
 	"github.com/cometbft/cometbft/crypto"
 	"github.com/cometbft/cometbft/p2p"
 	"github.com/cometbft/cometbft/privval"
-	evmconfig "github.com/cosmos/evm/server/config"
-	"github.com/spf13/pflag"
-	"github.com/spf13/viper"
-
 	clientconfig "github.com/cosmos/cosmos-sdk/client/config"
 	"github.com/cosmos/cosmos-sdk/client/flags"
 	sdkserver "github.com/cosmos/cosmos-sdk/server"
 	serverconfig "github.com/cosmos/cosmos-sdk/server/config"
+	evmconfig "github.com/cosmos/evm/server/config"
+	"github.com/spf13/pflag"
+	"github.com/spf13/viper"
 
 	"github.com/cairn-network/cairn/app"
 )
