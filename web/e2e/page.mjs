@@ -188,7 +188,7 @@ const VIEWS = {
     ],
   },
   quiet: { route: "#/blocks/1189", text: ["Block 1,189", "A quiet block"] },
-  devices: { route: "#/devices", text: ["granite", "Home server", "3.6 CAIRN", "20 GB of 500 GB", "alice"] },
+  devices: { route: "#/devices", text: ["granite", "Home server", "0.1681 CAIRN", "20 GB of 500 GB", "alice"] },
   device: {
     route: "#/devices/3",
     text: [
