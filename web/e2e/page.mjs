@@ -98,7 +98,7 @@ async function fits(page) {
       .concat(
         [...document.querySelectorAll(".room")]
           .filter((e) => e.scrollWidth > e.clientWidth + 1)
-          .map(() => "a table"),
+          .map((e) => `table ${e.scrollWidth} > ${e.clientWidth}`),
         [...document.querySelectorAll(".figure")]
           .filter((e) => e.scrollWidth > e.clientWidth + 1)
           .map((e) => e.innerText),
@@ -188,7 +188,10 @@ const VIEWS = {
     ],
   },
   quiet: { route: "#/blocks/1189", text: ["Block 1,189", "A quiet block"] },
-  devices: { route: "#/devices", text: ["granite", "Home server", "0.1681 CAIRN", "20 GB of 500 GB", "alice"] },
+  devices: {
+    route: "#/devices",
+    text: ["granite", "Home server", "0.1681 CAIRN", "20 GB of 500 GB", "alice"],
+  },
   device: {
     route: "#/devices/3",
     text: [

@@ -17,12 +17,10 @@ class Feed {
   reason = $state("");
 
   latest = $derived(this.blocks.at(-1));
-  /** Mean seconds between the blocks known; undefined with fewer than three. */
+  /** Seconds from block to block, the median of those known; undefined with fewer than three blocks. */
   pace = $derived.by(() => {
-    const [first, last] = [this.blocks[0], this.blocks.at(-1)];
-    return first && last && this.blocks.length > 2
-      ? (last.time - first.time) / (last.height - first.height)
-      : undefined;
+    const gaps = this.blocks.slice(1).map((block, i) => block.time - this.blocks[i]!.time);
+    return gaps.length < 2 ? undefined : gaps.sort((a, b) => a - b)[gaps.length >> 1];
   });
 
   /** Opens the stream; the browser itself reconnects and says what it has seen. */

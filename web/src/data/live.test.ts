@@ -135,6 +135,12 @@ describe("the feed", () => {
     expect(feed.pace).toBe(1);
   });
 
+  test("a pause of the chain does not change its pace", () => {
+    const feed = new Feed();
+    for (const h of [1, 2, 3, 1000, 1001, 1002]) feed.take(block(h));
+    expect(feed.pace).toBe(1);
+  });
+
   test("a block that comes again is not taken, one of a chain begun anew starts over", () => {
     const feed = new Feed();
     for (let h = 5; h <= 9; h++) feed.take(block(h));
