@@ -111,8 +111,13 @@ func (p Ports) free() error {
 		name string
 		port int
 	}{
-		{"S3", p.S3}, {"web", p.Web}, {"CometBFT RPC", p.RPC}, {"REST", p.REST}, {"gRPC", p.GRPC},
-		{"JSON-RPC", p.JSONRPC}, {"p2p", p.P2P},
+		{"S3", p.S3},
+		{"web", p.Web},
+		{"CometBFT RPC", p.RPC},
+		{"REST", p.REST},
+		{"gRPC", p.GRPC},
+		{"JSON-RPC", p.JSONRPC},
+		{"p2p", p.P2P},
 	}
 	for _, n := range named {
 		l, err := net.Listen("tcp", loopback(n.port))
