@@ -151,6 +151,7 @@ func (n *Network) newValidator(i int) *member {
 		config.Listen(listen)
 		config.Comet.P2P.AllowDuplicateIP, config.Comet.P2P.AddrBookStrict = true, false
 		config.Comet.P2P.PersistentPeers = n.peers(i)
+		config.Comet.P2P.PexReactor = false // every peer is known; its address book would be written after the end
 		config.Comet.Consensus.TimeoutCommit = n.config.BlockTime
 		if i > 0 {
 			for _, name := range []string{"api.enable", "grpc.enable", "json-rpc.enable"} {

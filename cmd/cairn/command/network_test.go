@@ -219,6 +219,7 @@ func chain(t *testing.T, dir string, people []string) string {
 	config.Listen(node.Addresses{P2P: "127.0.0.1:0", RPC: "127.0.0.1:0", GRPC: "127.0.0.1:0"})
 	config.Settings.Set("api.enable", false)
 	config.Settings.Set("json-rpc.enable", false)
+	config.Comet.P2P.PexReactor = false // its address book is written late, into a home that is gone
 	n, err := node.Start(context.WithoutCancel(t.Context()), config)
 	require.NoError(t, err)
 	t.Cleanup(func() { n.Stop() })

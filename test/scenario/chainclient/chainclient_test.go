@@ -54,6 +54,7 @@ func run(t *testing.T, dir, address string) *node.Node {
 	config.Listen(node.Addresses{P2P: "127.0.0.1:0", RPC: "127.0.0.1:0", GRPC: address})
 	config.Settings.Set("api.enable", false)
 	config.Settings.Set("json-rpc.enable", false)
+	config.Comet.P2P.PexReactor = false // its address book is written late, into a home that is gone
 	n, err := node.Start(t.Context(), config)
 	require.NoError(t, err)
 	t.Cleanup(func() { n.Stop() })
