@@ -104,6 +104,19 @@ func forge(r *http.Request, date, sha string) {
 		access, date[:8], zeroSignature))
 }
 
+// refusal is the status that a forged request gets. A body in signed chunks belongs to an upload
+// alone, and versitygw says so, as AWS does, before it looks at the signature of anything else.
+func refusal(dress, method, target string) int {
+	upload := method == "PUT" && (target == "/vault/k" || target == "/vault/other" || strings.Contains(target, "partNumber"))
+	switch dress {
+	case "streaming", "streaming trailer", "unsigned trailer":
+		if !upload {
+			return http.StatusBadRequest
+		}
+	}
+	return http.StatusForbidden
+}
+
 // TestForgedSignaturesGetNowhere tries every request in every forged dress: none
 // is served, and nothing changes.
 func TestForgedSignaturesGetNowhere(t *testing.T) {
@@ -136,8 +149,7 @@ func TestForgedSignaturesGetNowhere(t *testing.T) {
 			if err := resp.Body.Close(); err != nil {
 				t.Error(err)
 			}
-			// 400 is for dresses that do not fit the request, such as a streaming body for a list.
-			if resp.StatusCode != http.StatusForbidden && resp.StatusCode != http.StatusBadRequest || bytes.Contains(answer, []byte("secret")) {
+			if resp.StatusCode != refusal(name, rq.method, rq.target) || bytes.Contains(answer, []byte("secret")) {
 				t.Errorf("%s: %s %s was answered %s: %s", name, rq.method, rq.target, resp.Status, answer)
 			}
 		}
