@@ -26,9 +26,9 @@ func drawReceipt(t *rapid.T) piece.Receipt {
 		Lease:    rapid.Uint64Min(1).Draw(t, "lease"),
 		Device:   rapid.Uint64Min(1).Draw(t, "device"),
 		Size:     rapid.Uint32Range(0, piece.MaxSize).Draw(t, "size"),
-		IssuedAt: rapid.Int64Range(1, 1<<62).Draw(t, "issued"),
+		IssuedAt: rapid.Int64Range(1, 1<<61).Draw(t, "issued"),
 	}
-	r.Expiry = r.IssuedAt + rapid.Int64Range(1, 1<<62).Draw(t, "lifetime")
+	r.Expiry = r.IssuedAt + rapid.Int64Range(1, 1<<61).Draw(t, "lifetime")
 	copy(r.ID[:], rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(t, "id"))
 	copy(r.Root[:], rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(t, "root"))
 	return r
