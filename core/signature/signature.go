@@ -30,6 +30,12 @@ var (
 	Voucher = Domain([]byte("cairn/voucher/v1"))
 	Receipt = Domain([]byte("cairn/receipt/v1"))
 	Device  = Domain([]byte("cairn/device/v1\x00"))
+
+	// What validators prove for the beacon, what the beacon is the hash of, and what a beacon key
+	// proves about its owner (core/beacon).
+	Beacon    = Domain([]byte("cairn/beacon/v1\x00"))
+	BeaconMix = Domain([]byte("cairn/mix/v1\x00\x00\x00\x00"))
+	BeaconKey = Domain([]byte("cairn/bkey/v1\x00\x00\x00"))
 )
 
 // PreambleSize is the length of what Preamble appends.
