@@ -117,18 +117,8 @@ func mulAddDiv(a, b Amount, c, d uint64) (q Amount, r uint64, overflow bool) {
 	if d == 0 {
 		return Amount{}, 0, true
 	}
-	// p[0] is the least significant of the four words of a*b.
-	var p [4]uint64
+	p := product(a, b)
 	var carry, hi uint64
-	p[1], p[0] = bits.Mul64(a.Lo, b.Lo)
-	p[3], p[2] = bits.Mul64(a.Hi, b.Hi)
-	for _, cross := range [2][2]uint64{{a.Hi, b.Lo}, {a.Lo, b.Hi}} {
-		var lo uint64
-		hi, lo = bits.Mul64(cross[0], cross[1])
-		p[1], carry = bits.Add64(p[1], lo, 0)
-		p[2], carry = bits.Add64(p[2], hi, carry)
-		p[3] += carry
-	}
 	p[0], carry = bits.Add64(p[0], c, 0)
 	p[1], carry = bits.Add64(p[1], 0, carry)
 	p[2], carry = bits.Add64(p[2], 0, carry)
@@ -139,6 +129,20 @@ func mulAddDiv(a, b Amount, c, d uint64) (q Amount, r uint64, overflow bool) {
 	q.Hi, hi = bits.Div64(p[2], p[1], d)
 	q.Lo, r = bits.Div64(hi, p[0], d)
 	return q, r, false
+}
+
+// product returns the four words of a*b, the least significant first.
+func product(a, b Amount) (p [4]uint64) {
+	var carry uint64
+	p[1], p[0] = bits.Mul64(a.Lo, b.Lo)
+	p[3], p[2] = bits.Mul64(a.Hi, b.Hi)
+	for _, cross := range [2][2]uint64{{a.Hi, b.Lo}, {a.Lo, b.Hi}} {
+		hi, lo := bits.Mul64(cross[0], cross[1])
+		p[1], carry = bits.Add64(p[1], lo, 0)
+		p[2], carry = bits.Add64(p[2], hi, carry)
+		p[3] += carry
+	}
+	return p
 }
 
 // Rate is an exact price: Amount base units for every Per units of a resource. A zero Amount is
