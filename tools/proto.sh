@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Generates api/ from proto/ with no network beyond the Go modules: imports are vendored in
-# third_party/proto. Needs protoc (Debian: protobuf-compiler).
+# third_party/proto. Needs protoc (Debian: protobuf-compiler). Arguments narrow it to some
+# folders, such as proto/cairn/market/v1; without any, what proto/ no longer has goes as well.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 command -v protoc >/dev/null || {
@@ -13,12 +14,14 @@ go build -C tools -o "$bin/protoc-gen-gocosmos" github.com/cosmos/gogoproto/prot
 go build -C tools -o "$bin/protoc-gen-grpc-gateway" github.com/grpc-ecosystem/grpc-gateway/protoc-gen-grpc-gateway
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
-for dir in $(find proto -name '*.proto' -printf '%h\n' | sort -u); do # one Go package a call
+dirs=("$@")
+((${#dirs[@]})) || mapfile -t dirs < <(find proto -name '*.proto' -printf '%h\n' | sort -u)
+for dir in "${dirs[@]}"; do # one Go package a call
   PATH="$bin:$PATH" protoc -I proto -I third_party/proto \
     --gocosmos_out="plugins=grpc,Mgoogle/protobuf/any.proto=github.com/cosmos/gogoproto/types/any:$out" \
     --grpc-gateway_out="logtostderr=true,allow_colon_final_segments=true:$out" \
     "$dir"/*.proto
 done
-rm -rf api/cairn
+(($#)) || rm -rf api/cairn
 mkdir -p api
 cp -r "$out/github.com/cairn-network/cairn/api/." api/
