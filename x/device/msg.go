@@ -15,10 +15,13 @@ import (
 
 // msgServer answers the module's messages. Each handler parses, authorises, makes one change
 // and says so in one event.
-type msgServer struct{ *Keeper }
+type msgServer struct {
+	*Keeper
+	*devicev1.UnimplementedMsgServer
+}
 
 // NewMsgServer is the module's message service over a keeper.
-func NewMsgServer(k *Keeper) devicev1.MsgServer { return msgServer{k} }
+func NewMsgServer(k *Keeper) devicev1.MsgServer { return msgServer{Keeper: k} }
 
 // account reads the address in a field of a message.
 func (k *Keeper) parseAccount(field, text string) (sdk.AccAddress, string, error) {

@@ -12,10 +12,13 @@ import (
 )
 
 // queryServer answers the module's queries.
-type queryServer struct{ *Keeper }
+type queryServer struct {
+	*Keeper
+	*devicev1.UnimplementedQueryServer
+}
 
 // NewQueryServer is the module's query service over a keeper.
-func NewQueryServer(k *Keeper) devicev1.QueryServer { return queryServer{k} }
+func NewQueryServer(k *Keeper) devicev1.QueryServer { return queryServer{Keeper: k} }
 
 // Params gives the parameters.
 func (s queryServer) Params(ctx context.Context, _ *devicev1.QueryParamsRequest) (*devicev1.QueryParamsResponse, error) {

@@ -292,40 +292,406 @@ func (m *EventStateChanged) GetState() DeviceState {
 	return DeviceState_DEVICE_STATE_UNSPECIFIED
 }
 
+type EventAttested struct {
+	Id        uint64          `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	Kind      AttestationKind `protobuf:"varint,2,opt,name=kind,proto3,enum=cairn.device.v1.AttestationKind" json:"kind,omitempty"`
+	Tier      uint32          `protobuf:"varint,3,opt,name=tier,proto3" json:"tier,omitempty"`
+	ExpiresAt int64           `protobuf:"varint,4,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+}
+
+func (m *EventAttested) Reset()         { *m = EventAttested{} }
+func (m *EventAttested) String() string { return proto.CompactTextString(m) }
+func (*EventAttested) ProtoMessage()    {}
+func (*EventAttested) Descriptor() ([]byte, []int) {
+	return fileDescriptor_ea3c4edaa6b77e9c, []int{5}
+}
+func (m *EventAttested) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *EventAttested) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_EventAttested.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *EventAttested) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_EventAttested.Merge(m, src)
+}
+func (m *EventAttested) XXX_Size() int {
+	return m.Size()
+}
+func (m *EventAttested) XXX_DiscardUnknown() {
+	xxx_messageInfo_EventAttested.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_EventAttested proto.InternalMessageInfo
+
+func (m *EventAttested) GetId() uint64 {
+	if m != nil {
+		return m.Id
+	}
+	return 0
+}
+
+func (m *EventAttested) GetKind() AttestationKind {
+	if m != nil {
+		return m.Kind
+	}
+	return AttestationKind_ATTESTATION_KIND_UNSPECIFIED
+}
+
+func (m *EventAttested) GetTier() uint32 {
+	if m != nil {
+		return m.Tier
+	}
+	return 0
+}
+
+func (m *EventAttested) GetExpiresAt() int64 {
+	if m != nil {
+		return m.ExpiresAt
+	}
+	return 0
+}
+
+// EventRevoked says that what rests on an anchor no longer counts.
+type EventRevoked struct {
+	Anchor []byte `protobuf:"bytes,1,opt,name=anchor,proto3" json:"anchor,omitempty"`
+	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+}
+
+func (m *EventRevoked) Reset()         { *m = EventRevoked{} }
+func (m *EventRevoked) String() string { return proto.CompactTextString(m) }
+func (*EventRevoked) ProtoMessage()    {}
+func (*EventRevoked) Descriptor() ([]byte, []int) {
+	return fileDescriptor_ea3c4edaa6b77e9c, []int{6}
+}
+func (m *EventRevoked) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *EventRevoked) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_EventRevoked.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *EventRevoked) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_EventRevoked.Merge(m, src)
+}
+func (m *EventRevoked) XXX_Size() int {
+	return m.Size()
+}
+func (m *EventRevoked) XXX_DiscardUnknown() {
+	xxx_messageInfo_EventRevoked.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_EventRevoked proto.InternalMessageInfo
+
+func (m *EventRevoked) GetAnchor() []byte {
+	if m != nil {
+		return m.Anchor
+	}
+	return nil
+}
+
+func (m *EventRevoked) GetReason() string {
+	if m != nil {
+		return m.Reason
+	}
+	return ""
+}
+
+type EventTrustChanged struct {
+	Added   uint32 `protobuf:"varint,1,opt,name=added,proto3" json:"added,omitempty"`
+	Removed uint32 `protobuf:"varint,2,opt,name=removed,proto3" json:"removed,omitempty"`
+}
+
+func (m *EventTrustChanged) Reset()         { *m = EventTrustChanged{} }
+func (m *EventTrustChanged) String() string { return proto.CompactTextString(m) }
+func (*EventTrustChanged) ProtoMessage()    {}
+func (*EventTrustChanged) Descriptor() ([]byte, []int) {
+	return fileDescriptor_ea3c4edaa6b77e9c, []int{7}
+}
+func (m *EventTrustChanged) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *EventTrustChanged) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_EventTrustChanged.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *EventTrustChanged) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_EventTrustChanged.Merge(m, src)
+}
+func (m *EventTrustChanged) XXX_Size() int {
+	return m.Size()
+}
+func (m *EventTrustChanged) XXX_DiscardUnknown() {
+	xxx_messageInfo_EventTrustChanged.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_EventTrustChanged proto.InternalMessageInfo
+
+func (m *EventTrustChanged) GetAdded() uint32 {
+	if m != nil {
+		return m.Added
+	}
+	return 0
+}
+
+func (m *EventTrustChanged) GetRemoved() uint32 {
+	if m != nil {
+		return m.Removed
+	}
+	return 0
+}
+
+type EventCredentialPresented struct {
+	Owner string `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
+	Id    uint64 `protobuf:"varint,2,opt,name=id,proto3" json:"id,omitempty"`
+	Kind  string `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
+}
+
+func (m *EventCredentialPresented) Reset()         { *m = EventCredentialPresented{} }
+func (m *EventCredentialPresented) String() string { return proto.CompactTextString(m) }
+func (*EventCredentialPresented) ProtoMessage()    {}
+func (*EventCredentialPresented) Descriptor() ([]byte, []int) {
+	return fileDescriptor_ea3c4edaa6b77e9c, []int{8}
+}
+func (m *EventCredentialPresented) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *EventCredentialPresented) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_EventCredentialPresented.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *EventCredentialPresented) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_EventCredentialPresented.Merge(m, src)
+}
+func (m *EventCredentialPresented) XXX_Size() int {
+	return m.Size()
+}
+func (m *EventCredentialPresented) XXX_DiscardUnknown() {
+	xxx_messageInfo_EventCredentialPresented.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_EventCredentialPresented proto.InternalMessageInfo
+
+func (m *EventCredentialPresented) GetOwner() string {
+	if m != nil {
+		return m.Owner
+	}
+	return ""
+}
+
+func (m *EventCredentialPresented) GetId() uint64 {
+	if m != nil {
+		return m.Id
+	}
+	return 0
+}
+
+func (m *EventCredentialPresented) GetKind() string {
+	if m != nil {
+		return m.Kind
+	}
+	return ""
+}
+
+type EventRulesChanged struct {
+	Set     uint32 `protobuf:"varint,1,opt,name=set,proto3" json:"set,omitempty"`
+	Removed uint32 `protobuf:"varint,2,opt,name=removed,proto3" json:"removed,omitempty"`
+}
+
+func (m *EventRulesChanged) Reset()         { *m = EventRulesChanged{} }
+func (m *EventRulesChanged) String() string { return proto.CompactTextString(m) }
+func (*EventRulesChanged) ProtoMessage()    {}
+func (*EventRulesChanged) Descriptor() ([]byte, []int) {
+	return fileDescriptor_ea3c4edaa6b77e9c, []int{9}
+}
+func (m *EventRulesChanged) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *EventRulesChanged) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_EventRulesChanged.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *EventRulesChanged) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_EventRulesChanged.Merge(m, src)
+}
+func (m *EventRulesChanged) XXX_Size() int {
+	return m.Size()
+}
+func (m *EventRulesChanged) XXX_DiscardUnknown() {
+	xxx_messageInfo_EventRulesChanged.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_EventRulesChanged proto.InternalMessageInfo
+
+func (m *EventRulesChanged) GetSet() uint32 {
+	if m != nil {
+		return m.Set
+	}
+	return 0
+}
+
+func (m *EventRulesChanged) GetRemoved() uint32 {
+	if m != nil {
+		return m.Removed
+	}
+	return 0
+}
+
+// EventBan says that a ban began or moved to another state.
+type EventBan struct {
+	Id     uint64    `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	State  BanState  `protobuf:"varint,2,opt,name=state,proto3,enum=cairn.device.v1.BanState" json:"state,omitempty"`
+	Reason BanReason `protobuf:"varint,3,opt,name=reason,proto3,enum=cairn.device.v1.BanReason" json:"reason,omitempty"`
+}
+
+func (m *EventBan) Reset()         { *m = EventBan{} }
+func (m *EventBan) String() string { return proto.CompactTextString(m) }
+func (*EventBan) ProtoMessage()    {}
+func (*EventBan) Descriptor() ([]byte, []int) {
+	return fileDescriptor_ea3c4edaa6b77e9c, []int{10}
+}
+func (m *EventBan) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *EventBan) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_EventBan.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *EventBan) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_EventBan.Merge(m, src)
+}
+func (m *EventBan) XXX_Size() int {
+	return m.Size()
+}
+func (m *EventBan) XXX_DiscardUnknown() {
+	xxx_messageInfo_EventBan.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_EventBan proto.InternalMessageInfo
+
+func (m *EventBan) GetId() uint64 {
+	if m != nil {
+		return m.Id
+	}
+	return 0
+}
+
+func (m *EventBan) GetState() BanState {
+	if m != nil {
+		return m.State
+	}
+	return BanState_BAN_STATE_UNSPECIFIED
+}
+
+func (m *EventBan) GetReason() BanReason {
+	if m != nil {
+		return m.Reason
+	}
+	return BanReason_BAN_REASON_UNSPECIFIED
+}
+
 func init() {
 	proto.RegisterType((*EventRegistered)(nil), "cairn.device.v1.EventRegistered")
 	proto.RegisterType((*EventUpdated)(nil), "cairn.device.v1.EventUpdated")
 	proto.RegisterType((*EventTransferOffered)(nil), "cairn.device.v1.EventTransferOffered")
 	proto.RegisterType((*EventTransferred)(nil), "cairn.device.v1.EventTransferred")
 	proto.RegisterType((*EventStateChanged)(nil), "cairn.device.v1.EventStateChanged")
+	proto.RegisterType((*EventAttested)(nil), "cairn.device.v1.EventAttested")
+	proto.RegisterType((*EventRevoked)(nil), "cairn.device.v1.EventRevoked")
+	proto.RegisterType((*EventTrustChanged)(nil), "cairn.device.v1.EventTrustChanged")
+	proto.RegisterType((*EventCredentialPresented)(nil), "cairn.device.v1.EventCredentialPresented")
+	proto.RegisterType((*EventRulesChanged)(nil), "cairn.device.v1.EventRulesChanged")
+	proto.RegisterType((*EventBan)(nil), "cairn.device.v1.EventBan")
 }
 
 func init() { proto.RegisterFile("cairn/device/v1/event.proto", fileDescriptor_ea3c4edaa6b77e9c) }
 
 var fileDescriptor_ea3c4edaa6b77e9c = []byte{
-	// 341 bytes of a gzipped FileDescriptorProto
-	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0xac, 0x92, 0xcf, 0x6a, 0x3a, 0x31,
-	0x10, 0xc7, 0x5d, 0xff, 0xfc, 0xf8, 0x19, 0x8a, 0xb6, 0x8b, 0x87, 0xad, 0x95, 0x45, 0xf6, 0xe4,
-	0xc5, 0x04, 0x2d, 0x3d, 0x79, 0xaa, 0x6d, 0xcf, 0xc2, 0x5a, 0x29, 0xf4, 0x22, 0xeb, 0x66, 0x5c,
-	0x83, 0x98, 0x48, 0x92, 0xee, 0x3e, 0x45, 0xa1, 0x0f, 0xd3, 0x87, 0xe8, 0x51, 0x7a, 0xea, 0xb1,
-	0xe8, 0x8b, 0x94, 0x4d, 0xbc, 0xd4, 0x16, 0x7a, 0xf1, 0x36, 0xc3, 0xf7, 0x93, 0xcf, 0x0c, 0x64,
-	0xd0, 0x45, 0x1c, 0x31, 0xc9, 0x09, 0x85, 0x94, 0xc5, 0x40, 0xd2, 0x1e, 0x81, 0x14, 0xb8, 0xc6,
-	0x6b, 0x29, 0xb4, 0x70, 0xeb, 0x26, 0xc4, 0x36, 0xc4, 0x69, 0xaf, 0xd9, 0x3a, 0xa4, 0xf7, 0x91,
-	0xc1, 0x9b, 0xe7, 0xb1, 0x50, 0x2b, 0xa1, 0xa6, 0xa6, 0x23, 0xb6, 0xb1, 0x51, 0x00, 0xa8, 0x7e,
-	0x97, 0x8b, 0x43, 0x48, 0x98, 0xd2, 0x20, 0x81, 0xba, 0x35, 0x54, 0x64, 0xd4, 0x73, 0xda, 0x4e,
-	0xa7, 0x1c, 0x16, 0x19, 0x75, 0x31, 0xaa, 0x88, 0x8c, 0x83, 0xf4, 0x8a, 0x6d, 0xa7, 0x53, 0x1d,
-	0x7a, 0xef, 0xaf, 0xdd, 0xc6, 0xde, 0x71, 0x4d, 0xa9, 0x04, 0xa5, 0xc6, 0x5a, 0x32, 0x9e, 0x84,
-	0x16, 0x73, 0x5d, 0x54, 0x5e, 0x32, 0x4e, 0xbd, 0x52, 0x8e, 0x87, 0xa6, 0x0e, 0x7c, 0x74, 0x62,
-	0xc6, 0x4c, 0xd6, 0x34, 0xd2, 0x3f, 0x67, 0x04, 0xcf, 0x0e, 0x6a, 0x18, 0xe0, 0x5e, 0x46, 0x5c,
-	0xcd, 0x41, 0x8e, 0xe6, 0xf3, 0xa3, 0x2c, 0x73, 0x85, 0xaa, 0x1c, 0xb2, 0xa9, 0x7d, 0x53, 0xfa,
-	0xe3, 0xcd, 0x7f, 0x0e, 0xd9, 0x28, 0x27, 0x83, 0x10, 0x9d, 0x7e, 0x5b, 0xe7, 0x08, 0xab, 0x04,
-	0x0f, 0xe8, 0xcc, 0x38, 0xc7, 0x3a, 0xd2, 0x70, 0xb3, 0x88, 0x78, 0xf2, 0x8b, 0xb4, 0x8f, 0x2a,
-	0x2a, 0xcf, 0x8d, 0xb4, 0xd6, 0x6f, 0xe1, 0x83, 0x9f, 0xc6, 0xb7, 0xa6, 0x32, 0x8e, 0xd0, 0xa2,
-	0xc3, 0xc9, 0xdb, 0xd6, 0x77, 0x36, 0x5b, 0xdf, 0xf9, 0xdc, 0xfa, 0xce, 0xcb, 0xce, 0x2f, 0x6c,
-	0x76, 0x7e, 0xe1, 0x63, 0xe7, 0x17, 0x1e, 0x07, 0x09, 0xd3, 0x8b, 0xa7, 0x19, 0x8e, 0xc5, 0x8a,
-	0x18, 0x51, 0x97, 0x83, 0xce, 0x84, 0x5c, 0xda, 0x8e, 0x44, 0x6b, 0x46, 0x0e, 0x2e, 0x67, 0x60,
-	0xab, 0xb4, 0x37, 0xfb, 0x67, 0x2e, 0xe4, 0xf2, 0x2b, 0x00, 0x00, 0xff, 0xff, 0x0c, 0xb8, 0x69,
-	0xa1, 0x8a, 0x02, 0x00, 0x00,
+	// 571 bytes of a gzipped FileDescriptorProto
+	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0xac, 0x54, 0x4f, 0x6f, 0x1a, 0x3f,
+	0x10, 0xcd, 0xf2, 0x27, 0xbf, 0x60, 0x85, 0x24, 0xbf, 0x15, 0xaa, 0x36, 0x34, 0x5d, 0xa1, 0x3d,
+	0x71, 0xc9, 0xae, 0xa0, 0xed, 0x29, 0x52, 0x2b, 0xa0, 0x3d, 0xf5, 0x90, 0xca, 0x49, 0x54, 0xa9,
+	0x17, 0x64, 0xf0, 0x00, 0x16, 0xc1, 0x46, 0xb6, 0x59, 0x7a, 0xeb, 0xb5, 0x97, 0x4a, 0xfd, 0x30,
+	0xfd, 0x10, 0x3d, 0x46, 0x3d, 0xf5, 0x58, 0xc1, 0x17, 0xa9, 0xd6, 0x36, 0xa8, 0x01, 0xd4, 0xf6,
+	0x90, 0xdb, 0x8c, 0xe7, 0xcd, 0xf3, 0xf3, 0x9b, 0x91, 0xd1, 0xe3, 0x3e, 0x61, 0x92, 0x27, 0x14,
+	0x52, 0xd6, 0x87, 0x24, 0x6d, 0x24, 0x90, 0x02, 0xd7, 0xf1, 0x54, 0x0a, 0x2d, 0xfc, 0x63, 0x53,
+	0x8c, 0x6d, 0x31, 0x4e, 0x1b, 0xd5, 0xb3, 0x4d, 0x34, 0xd1, 0x1a, 0x94, 0x83, 0x57, 0x4f, 0x37,
+	0xab, 0x3d, 0xc2, 0x5d, 0x69, 0xab, 0xd1, 0x71, 0xae, 0x1a, 0x85, 0x9a, 0x08, 0xd5, 0x35, 0x59,
+	0x62, 0x13, 0x5b, 0x8a, 0x00, 0x1d, 0xbf, 0xce, 0x14, 0x61, 0x18, 0x32, 0xa5, 0x41, 0x02, 0xf5,
+	0x8f, 0x50, 0x8e, 0xd1, 0xc0, 0xab, 0x79, 0xf5, 0x02, 0xce, 0x31, 0xea, 0xc7, 0xa8, 0x28, 0xe6,
+	0x1c, 0x64, 0x90, 0xab, 0x79, 0xf5, 0x52, 0x3b, 0xf8, 0xfe, 0xf5, 0xbc, 0xe2, 0x38, 0x5a, 0x94,
+	0x4a, 0x50, 0xea, 0x4a, 0x4b, 0xc6, 0x87, 0xd8, 0xc2, 0x7c, 0x1f, 0x15, 0xc6, 0x8c, 0xd3, 0x20,
+	0x9f, 0xc1, 0xb1, 0x89, 0xa3, 0x10, 0x1d, 0x9a, 0x6b, 0x6e, 0xa6, 0x94, 0xe8, 0xed, 0x3b, 0xa2,
+	0xcf, 0x1e, 0xaa, 0x18, 0xc0, 0xb5, 0x24, 0x5c, 0x0d, 0x40, 0x5e, 0x0e, 0x06, 0x0f, 0x22, 0xe6,
+	0x39, 0x2a, 0x71, 0x98, 0x77, 0x6d, 0x4f, 0xfe, 0x2f, 0x3d, 0x07, 0x1c, 0xe6, 0x97, 0x19, 0x32,
+	0xc2, 0xe8, 0xe4, 0x9e, 0x9c, 0x07, 0x90, 0x12, 0xbd, 0x43, 0xff, 0x1b, 0xce, 0x2b, 0x4d, 0x34,
+	0x74, 0x46, 0x84, 0x0f, 0x77, 0x90, 0x36, 0x51, 0x51, 0x65, 0x75, 0x43, 0x7a, 0xd4, 0x3c, 0x8b,
+	0x37, 0x56, 0x24, 0x7e, 0x65, 0x22, 0xc3, 0x81, 0x2d, 0x34, 0xfa, 0xe4, 0xa1, 0xb2, 0x61, 0x6e,
+	0x99, 0x6d, 0xd9, 0xc1, 0xfa, 0xcc, 0x8d, 0xc4, 0x92, 0xd6, 0xb6, 0x48, 0x6d, 0x23, 0xd1, 0x4c,
+	0xf0, 0x37, 0x8c, 0x53, 0x3b, 0xb4, 0x6c, 0x90, 0x9a, 0x39, 0xdb, 0xca, 0xd8, 0xc4, 0xfe, 0x13,
+	0x84, 0xe0, 0xc3, 0x94, 0x49, 0x50, 0x5d, 0xa2, 0x83, 0x42, 0xcd, 0xab, 0xe7, 0x71, 0xc9, 0x9d,
+	0xb4, 0x74, 0xf4, 0xc2, 0xcd, 0x19, 0x43, 0x2a, 0xc6, 0x40, 0xfd, 0x47, 0x68, 0x9f, 0xf0, 0xfe,
+	0x48, 0x48, 0x23, 0xe6, 0x10, 0xbb, 0x2c, 0x3b, 0x97, 0x40, 0x94, 0xe0, 0xd6, 0x3c, 0xec, 0xb2,
+	0xa8, 0xe3, 0x3c, 0xba, 0x96, 0x33, 0xa5, 0x57, 0x1e, 0x55, 0x50, 0x91, 0x50, 0x0a, 0xf6, 0x41,
+	0x65, 0x6c, 0x13, 0x3f, 0x40, 0xff, 0x49, 0x98, 0x88, 0x14, 0xec, 0xb3, 0xca, 0x78, 0x95, 0x46,
+	0x1c, 0x05, 0x86, 0xa4, 0x23, 0x81, 0x02, 0xd7, 0x8c, 0xdc, 0xbe, 0x95, 0xa0, 0x80, 0x67, 0xce,
+	0xac, 0x87, 0xe6, 0xfd, 0xdb, 0xfe, 0x58, 0x27, 0x73, 0x6b, 0x27, 0x77, 0x2d, 0xf7, 0x4b, 0x27,
+	0x1a, 0xcf, 0x6e, 0x41, 0xad, 0x44, 0x9f, 0xa0, 0xbc, 0x02, 0xed, 0x24, 0x67, 0xe1, 0x1f, 0x04,
+	0x7f, 0x44, 0x07, 0x86, 0xa0, 0x4d, 0xf8, 0xd6, 0xe8, 0x92, 0xfb, 0x0b, 0x71, 0xba, 0x35, 0xbb,
+	0x36, 0xe1, 0xbf, 0x6f, 0x83, 0xdf, 0x5c, 0x5b, 0x9b, 0x37, 0x1d, 0xd5, 0x5d, 0x1d, 0xd8, 0x20,
+	0x56, 0xb6, 0xb7, 0x6f, 0xbe, 0x2d, 0x42, 0xef, 0x6e, 0x11, 0x7a, 0x3f, 0x17, 0xa1, 0xf7, 0x65,
+	0x19, 0xee, 0xdd, 0x2d, 0xc3, 0xbd, 0x1f, 0xcb, 0x70, 0xef, 0xfd, 0xc5, 0x90, 0xe9, 0xd1, 0xac,
+	0x17, 0xf7, 0xc5, 0x24, 0x31, 0x3c, 0xe7, 0x1c, 0xf4, 0x5c, 0xc8, 0xb1, 0xcd, 0x12, 0x32, 0x65,
+	0xc9, 0xc6, 0xdf, 0x73, 0x61, 0xa3, 0xb4, 0xd1, 0xdb, 0x37, 0x7f, 0xcc, 0xd3, 0x5f, 0x01, 0x00,
+	0x00, 0xff, 0xff, 0x49, 0x0d, 0xd8, 0xb8, 0x05, 0x05, 0x00, 0x00,
 }
 
 func (m *EventRegistered) Marshal() (dAtA []byte, err error) {
@@ -508,6 +874,232 @@ func (m *EventStateChanged) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	return len(dAtA) - i, nil
 }
 
+func (m *EventAttested) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *EventAttested) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *EventAttested) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.ExpiresAt != 0 {
+		i = encodeVarintEvent(dAtA, i, uint64(m.ExpiresAt))
+		i--
+		dAtA[i] = 0x20
+	}
+	if m.Tier != 0 {
+		i = encodeVarintEvent(dAtA, i, uint64(m.Tier))
+		i--
+		dAtA[i] = 0x18
+	}
+	if m.Kind != 0 {
+		i = encodeVarintEvent(dAtA, i, uint64(m.Kind))
+		i--
+		dAtA[i] = 0x10
+	}
+	if m.Id != 0 {
+		i = encodeVarintEvent(dAtA, i, uint64(m.Id))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *EventRevoked) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *EventRevoked) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *EventRevoked) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Reason) > 0 {
+		i -= len(m.Reason)
+		copy(dAtA[i:], m.Reason)
+		i = encodeVarintEvent(dAtA, i, uint64(len(m.Reason)))
+		i--
+		dAtA[i] = 0x12
+	}
+	if len(m.Anchor) > 0 {
+		i -= len(m.Anchor)
+		copy(dAtA[i:], m.Anchor)
+		i = encodeVarintEvent(dAtA, i, uint64(len(m.Anchor)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *EventTrustChanged) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *EventTrustChanged) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *EventTrustChanged) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Removed != 0 {
+		i = encodeVarintEvent(dAtA, i, uint64(m.Removed))
+		i--
+		dAtA[i] = 0x10
+	}
+	if m.Added != 0 {
+		i = encodeVarintEvent(dAtA, i, uint64(m.Added))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *EventCredentialPresented) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *EventCredentialPresented) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *EventCredentialPresented) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Kind) > 0 {
+		i -= len(m.Kind)
+		copy(dAtA[i:], m.Kind)
+		i = encodeVarintEvent(dAtA, i, uint64(len(m.Kind)))
+		i--
+		dAtA[i] = 0x1a
+	}
+	if m.Id != 0 {
+		i = encodeVarintEvent(dAtA, i, uint64(m.Id))
+		i--
+		dAtA[i] = 0x10
+	}
+	if len(m.Owner) > 0 {
+		i -= len(m.Owner)
+		copy(dAtA[i:], m.Owner)
+		i = encodeVarintEvent(dAtA, i, uint64(len(m.Owner)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *EventRulesChanged) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *EventRulesChanged) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *EventRulesChanged) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Removed != 0 {
+		i = encodeVarintEvent(dAtA, i, uint64(m.Removed))
+		i--
+		dAtA[i] = 0x10
+	}
+	if m.Set != 0 {
+		i = encodeVarintEvent(dAtA, i, uint64(m.Set))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *EventBan) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *EventBan) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *EventBan) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Reason != 0 {
+		i = encodeVarintEvent(dAtA, i, uint64(m.Reason))
+		i--
+		dAtA[i] = 0x18
+	}
+	if m.State != 0 {
+		i = encodeVarintEvent(dAtA, i, uint64(m.State))
+		i--
+		dAtA[i] = 0x10
+	}
+	if m.Id != 0 {
+		i = encodeVarintEvent(dAtA, i, uint64(m.Id))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
 func encodeVarintEvent(dAtA []byte, offset int, v uint64) int {
 	offset -= sovEvent(v)
 	base := offset
@@ -598,6 +1190,112 @@ func (m *EventStateChanged) Size() (n int) {
 	}
 	if m.State != 0 {
 		n += 1 + sovEvent(uint64(m.State))
+	}
+	return n
+}
+
+func (m *EventAttested) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Id != 0 {
+		n += 1 + sovEvent(uint64(m.Id))
+	}
+	if m.Kind != 0 {
+		n += 1 + sovEvent(uint64(m.Kind))
+	}
+	if m.Tier != 0 {
+		n += 1 + sovEvent(uint64(m.Tier))
+	}
+	if m.ExpiresAt != 0 {
+		n += 1 + sovEvent(uint64(m.ExpiresAt))
+	}
+	return n
+}
+
+func (m *EventRevoked) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Anchor)
+	if l > 0 {
+		n += 1 + l + sovEvent(uint64(l))
+	}
+	l = len(m.Reason)
+	if l > 0 {
+		n += 1 + l + sovEvent(uint64(l))
+	}
+	return n
+}
+
+func (m *EventTrustChanged) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Added != 0 {
+		n += 1 + sovEvent(uint64(m.Added))
+	}
+	if m.Removed != 0 {
+		n += 1 + sovEvent(uint64(m.Removed))
+	}
+	return n
+}
+
+func (m *EventCredentialPresented) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Owner)
+	if l > 0 {
+		n += 1 + l + sovEvent(uint64(l))
+	}
+	if m.Id != 0 {
+		n += 1 + sovEvent(uint64(m.Id))
+	}
+	l = len(m.Kind)
+	if l > 0 {
+		n += 1 + l + sovEvent(uint64(l))
+	}
+	return n
+}
+
+func (m *EventRulesChanged) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Set != 0 {
+		n += 1 + sovEvent(uint64(m.Set))
+	}
+	if m.Removed != 0 {
+		n += 1 + sovEvent(uint64(m.Removed))
+	}
+	return n
+}
+
+func (m *EventBan) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Id != 0 {
+		n += 1 + sovEvent(uint64(m.Id))
+	}
+	if m.State != 0 {
+		n += 1 + sovEvent(uint64(m.State))
+	}
+	if m.Reason != 0 {
+		n += 1 + sovEvent(uint64(m.Reason))
 	}
 	return n
 }
@@ -1107,6 +1805,664 @@ func (m *EventStateChanged) Unmarshal(dAtA []byte) error {
 				b := dAtA[iNdEx]
 				iNdEx++
 				m.State |= DeviceState(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipEvent(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthEvent
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *EventAttested) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowEvent
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: EventAttested: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: EventAttested: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Id", wireType)
+			}
+			m.Id = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvent
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Id |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Kind", wireType)
+			}
+			m.Kind = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvent
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Kind |= AttestationKind(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Tier", wireType)
+			}
+			m.Tier = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvent
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Tier |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field ExpiresAt", wireType)
+			}
+			m.ExpiresAt = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvent
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.ExpiresAt |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipEvent(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthEvent
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *EventRevoked) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowEvent
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: EventRevoked: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: EventRevoked: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Anchor", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvent
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthEvent
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthEvent
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Anchor = append(m.Anchor[:0], dAtA[iNdEx:postIndex]...)
+			if m.Anchor == nil {
+				m.Anchor = []byte{}
+			}
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Reason", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvent
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthEvent
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthEvent
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Reason = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipEvent(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthEvent
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *EventTrustChanged) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowEvent
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: EventTrustChanged: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: EventTrustChanged: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Added", wireType)
+			}
+			m.Added = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvent
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Added |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Removed", wireType)
+			}
+			m.Removed = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvent
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Removed |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipEvent(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthEvent
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *EventCredentialPresented) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowEvent
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: EventCredentialPresented: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: EventCredentialPresented: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Owner", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvent
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthEvent
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthEvent
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Owner = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Id", wireType)
+			}
+			m.Id = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvent
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Id |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Kind", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvent
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthEvent
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthEvent
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Kind = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipEvent(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthEvent
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *EventRulesChanged) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowEvent
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: EventRulesChanged: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: EventRulesChanged: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Set", wireType)
+			}
+			m.Set = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvent
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Set |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Removed", wireType)
+			}
+			m.Removed = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvent
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Removed |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipEvent(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthEvent
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *EventBan) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowEvent
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: EventBan: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: EventBan: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Id", wireType)
+			}
+			m.Id = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvent
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Id |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field State", wireType)
+			}
+			m.State = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvent
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.State |= BanState(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Reason", wireType)
+			}
+			m.Reason = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvent
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Reason |= BanReason(b&0x7F) << shift
 				if b < 0x80 {
 					break
 				}

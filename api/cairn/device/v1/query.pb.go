@@ -495,6 +495,872 @@ func (m *QueryNonceResponse) GetNonce() uint64 {
 	return 0
 }
 
+type QueryTierRequest struct {
+	Device uint64 `protobuf:"varint,1,opt,name=device,proto3" json:"device,omitempty"`
+}
+
+func (m *QueryTierRequest) Reset()         { *m = QueryTierRequest{} }
+func (m *QueryTierRequest) String() string { return proto.CompactTextString(m) }
+func (*QueryTierRequest) ProtoMessage()    {}
+func (*QueryTierRequest) Descriptor() ([]byte, []int) {
+	return fileDescriptor_a97a7e64d0171244, []int{10}
+}
+func (m *QueryTierRequest) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryTierRequest) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryTierRequest.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryTierRequest) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryTierRequest.Merge(m, src)
+}
+func (m *QueryTierRequest) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryTierRequest) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryTierRequest.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryTierRequest proto.InternalMessageInfo
+
+func (m *QueryTierRequest) GetDevice() uint64 {
+	if m != nil {
+		return m.Device
+	}
+	return 0
+}
+
+type QueryTierResponse struct {
+	Tier uint32 `protobuf:"varint,1,opt,name=tier,proto3" json:"tier,omitempty"`
+	// What the tier says, and what it does not.
+	Proves       string `protobuf:"bytes,2,opt,name=proves,proto3" json:"proves,omitempty"`
+	DoesNotProve string `protobuf:"bytes,3,opt,name=does_not_prove,json=doesNotProve,proto3" json:"does_not_prove,omitempty"`
+	// All that stand, with those that no longer count.
+	Attestations []AttestationStatus `protobuf:"bytes,4,rep,name=attestations,proto3" json:"attestations"`
+}
+
+func (m *QueryTierResponse) Reset()         { *m = QueryTierResponse{} }
+func (m *QueryTierResponse) String() string { return proto.CompactTextString(m) }
+func (*QueryTierResponse) ProtoMessage()    {}
+func (*QueryTierResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_a97a7e64d0171244, []int{11}
+}
+func (m *QueryTierResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryTierResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryTierResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryTierResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryTierResponse.Merge(m, src)
+}
+func (m *QueryTierResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryTierResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryTierResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryTierResponse proto.InternalMessageInfo
+
+func (m *QueryTierResponse) GetTier() uint32 {
+	if m != nil {
+		return m.Tier
+	}
+	return 0
+}
+
+func (m *QueryTierResponse) GetProves() string {
+	if m != nil {
+		return m.Proves
+	}
+	return ""
+}
+
+func (m *QueryTierResponse) GetDoesNotProve() string {
+	if m != nil {
+		return m.DoesNotProve
+	}
+	return ""
+}
+
+func (m *QueryTierResponse) GetAttestations() []AttestationStatus {
+	if m != nil {
+		return m.Attestations
+	}
+	return nil
+}
+
+// AttestationStatus is an attestation with whether it counts now.
+type AttestationStatus struct {
+	Attestation Attestation `protobuf:"bytes,1,opt,name=attestation,proto3" json:"attestation"`
+	// Empty if it counts; otherwise why not.
+	Void string `protobuf:"bytes,2,opt,name=void,proto3" json:"void,omitempty"`
+}
+
+func (m *AttestationStatus) Reset()         { *m = AttestationStatus{} }
+func (m *AttestationStatus) String() string { return proto.CompactTextString(m) }
+func (*AttestationStatus) ProtoMessage()    {}
+func (*AttestationStatus) Descriptor() ([]byte, []int) {
+	return fileDescriptor_a97a7e64d0171244, []int{12}
+}
+func (m *AttestationStatus) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *AttestationStatus) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_AttestationStatus.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *AttestationStatus) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_AttestationStatus.Merge(m, src)
+}
+func (m *AttestationStatus) XXX_Size() int {
+	return m.Size()
+}
+func (m *AttestationStatus) XXX_DiscardUnknown() {
+	xxx_messageInfo_AttestationStatus.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_AttestationStatus proto.InternalMessageInfo
+
+func (m *AttestationStatus) GetAttestation() Attestation {
+	if m != nil {
+		return m.Attestation
+	}
+	return Attestation{}
+}
+
+func (m *AttestationStatus) GetVoid() string {
+	if m != nil {
+		return m.Void
+	}
+	return ""
+}
+
+type QueryChallengeRequest struct {
+	Device uint64 `protobuf:"varint,1,opt,name=device,proto3" json:"device,omitempty"`
+}
+
+func (m *QueryChallengeRequest) Reset()         { *m = QueryChallengeRequest{} }
+func (m *QueryChallengeRequest) String() string { return proto.CompactTextString(m) }
+func (*QueryChallengeRequest) ProtoMessage()    {}
+func (*QueryChallengeRequest) Descriptor() ([]byte, []int) {
+	return fileDescriptor_a97a7e64d0171244, []int{13}
+}
+func (m *QueryChallengeRequest) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryChallengeRequest) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryChallengeRequest.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryChallengeRequest) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryChallengeRequest.Merge(m, src)
+}
+func (m *QueryChallengeRequest) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryChallengeRequest) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryChallengeRequest.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryChallengeRequest proto.InternalMessageInfo
+
+func (m *QueryChallengeRequest) GetDevice() uint64 {
+	if m != nil {
+		return m.Device
+	}
+	return 0
+}
+
+type QueryChallengeResponse struct {
+	Epoch uint64 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// 32 bytes.
+	Challenge []byte `protobuf:"bytes,2,opt,name=challenge,proto3" json:"challenge,omitempty"`
+}
+
+func (m *QueryChallengeResponse) Reset()         { *m = QueryChallengeResponse{} }
+func (m *QueryChallengeResponse) String() string { return proto.CompactTextString(m) }
+func (*QueryChallengeResponse) ProtoMessage()    {}
+func (*QueryChallengeResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_a97a7e64d0171244, []int{14}
+}
+func (m *QueryChallengeResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryChallengeResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryChallengeResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryChallengeResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryChallengeResponse.Merge(m, src)
+}
+func (m *QueryChallengeResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryChallengeResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryChallengeResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryChallengeResponse proto.InternalMessageInfo
+
+func (m *QueryChallengeResponse) GetEpoch() uint64 {
+	if m != nil {
+		return m.Epoch
+	}
+	return 0
+}
+
+func (m *QueryChallengeResponse) GetChallenge() []byte {
+	if m != nil {
+		return m.Challenge
+	}
+	return nil
+}
+
+type QueryTrustRequest struct {
+	Use        TrustUse           `protobuf:"varint,1,opt,name=use,proto3,enum=cairn.device.v1.TrustUse" json:"use,omitempty"`
+	Pagination *query.PageRequest `protobuf:"bytes,2,opt,name=pagination,proto3" json:"pagination,omitempty"`
+}
+
+func (m *QueryTrustRequest) Reset()         { *m = QueryTrustRequest{} }
+func (m *QueryTrustRequest) String() string { return proto.CompactTextString(m) }
+func (*QueryTrustRequest) ProtoMessage()    {}
+func (*QueryTrustRequest) Descriptor() ([]byte, []int) {
+	return fileDescriptor_a97a7e64d0171244, []int{15}
+}
+func (m *QueryTrustRequest) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryTrustRequest) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryTrustRequest.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryTrustRequest) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryTrustRequest.Merge(m, src)
+}
+func (m *QueryTrustRequest) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryTrustRequest) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryTrustRequest.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryTrustRequest proto.InternalMessageInfo
+
+func (m *QueryTrustRequest) GetUse() TrustUse {
+	if m != nil {
+		return m.Use
+	}
+	return TrustUse_TRUST_USE_UNSPECIFIED
+}
+
+func (m *QueryTrustRequest) GetPagination() *query.PageRequest {
+	if m != nil {
+		return m.Pagination
+	}
+	return nil
+}
+
+type QueryTrustResponse struct {
+	Trust      []TrustAnchor       `protobuf:"bytes,1,rep,name=trust,proto3" json:"trust"`
+	Pagination *query.PageResponse `protobuf:"bytes,2,opt,name=pagination,proto3" json:"pagination,omitempty"`
+}
+
+func (m *QueryTrustResponse) Reset()         { *m = QueryTrustResponse{} }
+func (m *QueryTrustResponse) String() string { return proto.CompactTextString(m) }
+func (*QueryTrustResponse) ProtoMessage()    {}
+func (*QueryTrustResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_a97a7e64d0171244, []int{16}
+}
+func (m *QueryTrustResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryTrustResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryTrustResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryTrustResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryTrustResponse.Merge(m, src)
+}
+func (m *QueryTrustResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryTrustResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryTrustResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryTrustResponse proto.InternalMessageInfo
+
+func (m *QueryTrustResponse) GetTrust() []TrustAnchor {
+	if m != nil {
+		return m.Trust
+	}
+	return nil
+}
+
+func (m *QueryTrustResponse) GetPagination() *query.PageResponse {
+	if m != nil {
+		return m.Pagination
+	}
+	return nil
+}
+
+type QueryCredentialsRequest struct {
+	Owner      string             `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
+	Pagination *query.PageRequest `protobuf:"bytes,2,opt,name=pagination,proto3" json:"pagination,omitempty"`
+}
+
+func (m *QueryCredentialsRequest) Reset()         { *m = QueryCredentialsRequest{} }
+func (m *QueryCredentialsRequest) String() string { return proto.CompactTextString(m) }
+func (*QueryCredentialsRequest) ProtoMessage()    {}
+func (*QueryCredentialsRequest) Descriptor() ([]byte, []int) {
+	return fileDescriptor_a97a7e64d0171244, []int{17}
+}
+func (m *QueryCredentialsRequest) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryCredentialsRequest) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryCredentialsRequest.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryCredentialsRequest) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryCredentialsRequest.Merge(m, src)
+}
+func (m *QueryCredentialsRequest) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryCredentialsRequest) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryCredentialsRequest.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryCredentialsRequest proto.InternalMessageInfo
+
+func (m *QueryCredentialsRequest) GetOwner() string {
+	if m != nil {
+		return m.Owner
+	}
+	return ""
+}
+
+func (m *QueryCredentialsRequest) GetPagination() *query.PageRequest {
+	if m != nil {
+		return m.Pagination
+	}
+	return nil
+}
+
+type QueryCredentialsResponse struct {
+	Credentials []Credential        `protobuf:"bytes,1,rep,name=credentials,proto3" json:"credentials"`
+	Pagination  *query.PageResponse `protobuf:"bytes,2,opt,name=pagination,proto3" json:"pagination,omitempty"`
+}
+
+func (m *QueryCredentialsResponse) Reset()         { *m = QueryCredentialsResponse{} }
+func (m *QueryCredentialsResponse) String() string { return proto.CompactTextString(m) }
+func (*QueryCredentialsResponse) ProtoMessage()    {}
+func (*QueryCredentialsResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_a97a7e64d0171244, []int{18}
+}
+func (m *QueryCredentialsResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryCredentialsResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryCredentialsResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryCredentialsResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryCredentialsResponse.Merge(m, src)
+}
+func (m *QueryCredentialsResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryCredentialsResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryCredentialsResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryCredentialsResponse proto.InternalMessageInfo
+
+func (m *QueryCredentialsResponse) GetCredentials() []Credential {
+	if m != nil {
+		return m.Credentials
+	}
+	return nil
+}
+
+func (m *QueryCredentialsResponse) GetPagination() *query.PageResponse {
+	if m != nil {
+		return m.Pagination
+	}
+	return nil
+}
+
+type QueryRulesRequest struct {
+	Pagination *query.PageRequest `protobuf:"bytes,1,opt,name=pagination,proto3" json:"pagination,omitempty"`
+}
+
+func (m *QueryRulesRequest) Reset()         { *m = QueryRulesRequest{} }
+func (m *QueryRulesRequest) String() string { return proto.CompactTextString(m) }
+func (*QueryRulesRequest) ProtoMessage()    {}
+func (*QueryRulesRequest) Descriptor() ([]byte, []int) {
+	return fileDescriptor_a97a7e64d0171244, []int{19}
+}
+func (m *QueryRulesRequest) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryRulesRequest) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryRulesRequest.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryRulesRequest) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryRulesRequest.Merge(m, src)
+}
+func (m *QueryRulesRequest) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryRulesRequest) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryRulesRequest.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryRulesRequest proto.InternalMessageInfo
+
+func (m *QueryRulesRequest) GetPagination() *query.PageRequest {
+	if m != nil {
+		return m.Pagination
+	}
+	return nil
+}
+
+type QueryRulesResponse struct {
+	Rules      []Rule              `protobuf:"bytes,1,rep,name=rules,proto3" json:"rules"`
+	Pagination *query.PageResponse `protobuf:"bytes,2,opt,name=pagination,proto3" json:"pagination,omitempty"`
+}
+
+func (m *QueryRulesResponse) Reset()         { *m = QueryRulesResponse{} }
+func (m *QueryRulesResponse) String() string { return proto.CompactTextString(m) }
+func (*QueryRulesResponse) ProtoMessage()    {}
+func (*QueryRulesResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_a97a7e64d0171244, []int{20}
+}
+func (m *QueryRulesResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryRulesResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryRulesResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryRulesResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryRulesResponse.Merge(m, src)
+}
+func (m *QueryRulesResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryRulesResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryRulesResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryRulesResponse proto.InternalMessageInfo
+
+func (m *QueryRulesResponse) GetRules() []Rule {
+	if m != nil {
+		return m.Rules
+	}
+	return nil
+}
+
+func (m *QueryRulesResponse) GetPagination() *query.PageResponse {
+	if m != nil {
+		return m.Pagination
+	}
+	return nil
+}
+
+type QueryPermittedRequest struct {
+	Device   uint64 `protobuf:"varint,1,opt,name=device,proto3" json:"device,omitempty"`
+	Resource string `protobuf:"bytes,2,opt,name=resource,proto3" json:"resource,omitempty"`
+}
+
+func (m *QueryPermittedRequest) Reset()         { *m = QueryPermittedRequest{} }
+func (m *QueryPermittedRequest) String() string { return proto.CompactTextString(m) }
+func (*QueryPermittedRequest) ProtoMessage()    {}
+func (*QueryPermittedRequest) Descriptor() ([]byte, []int) {
+	return fileDescriptor_a97a7e64d0171244, []int{21}
+}
+func (m *QueryPermittedRequest) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryPermittedRequest) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryPermittedRequest.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryPermittedRequest) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryPermittedRequest.Merge(m, src)
+}
+func (m *QueryPermittedRequest) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryPermittedRequest) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryPermittedRequest.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryPermittedRequest proto.InternalMessageInfo
+
+func (m *QueryPermittedRequest) GetDevice() uint64 {
+	if m != nil {
+		return m.Device
+	}
+	return 0
+}
+
+func (m *QueryPermittedRequest) GetResource() string {
+	if m != nil {
+		return m.Resource
+	}
+	return ""
+}
+
+type QueryPermittedResponse struct {
+	Permitted bool   `protobuf:"varint,1,opt,name=permitted,proto3" json:"permitted,omitempty"`
+	Reason    string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+}
+
+func (m *QueryPermittedResponse) Reset()         { *m = QueryPermittedResponse{} }
+func (m *QueryPermittedResponse) String() string { return proto.CompactTextString(m) }
+func (*QueryPermittedResponse) ProtoMessage()    {}
+func (*QueryPermittedResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_a97a7e64d0171244, []int{22}
+}
+func (m *QueryPermittedResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryPermittedResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryPermittedResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryPermittedResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryPermittedResponse.Merge(m, src)
+}
+func (m *QueryPermittedResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryPermittedResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryPermittedResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryPermittedResponse proto.InternalMessageInfo
+
+func (m *QueryPermittedResponse) GetPermitted() bool {
+	if m != nil {
+		return m.Permitted
+	}
+	return false
+}
+
+func (m *QueryPermittedResponse) GetReason() string {
+	if m != nil {
+		return m.Reason
+	}
+	return ""
+}
+
+type QueryBanRequest struct {
+	Device uint64 `protobuf:"varint,1,opt,name=device,proto3" json:"device,omitempty"`
+}
+
+func (m *QueryBanRequest) Reset()         { *m = QueryBanRequest{} }
+func (m *QueryBanRequest) String() string { return proto.CompactTextString(m) }
+func (*QueryBanRequest) ProtoMessage()    {}
+func (*QueryBanRequest) Descriptor() ([]byte, []int) {
+	return fileDescriptor_a97a7e64d0171244, []int{23}
+}
+func (m *QueryBanRequest) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryBanRequest) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryBanRequest.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryBanRequest) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryBanRequest.Merge(m, src)
+}
+func (m *QueryBanRequest) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryBanRequest) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryBanRequest.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryBanRequest proto.InternalMessageInfo
+
+func (m *QueryBanRequest) GetDevice() uint64 {
+	if m != nil {
+		return m.Device
+	}
+	return 0
+}
+
+type QueryBanResponse struct {
+	Ban Ban `protobuf:"bytes,1,opt,name=ban,proto3" json:"ban"`
+	// Whether it keeps the device out now.
+	InForce bool `protobuf:"varint,2,opt,name=in_force,json=inForce,proto3" json:"in_force,omitempty"`
+}
+
+func (m *QueryBanResponse) Reset()         { *m = QueryBanResponse{} }
+func (m *QueryBanResponse) String() string { return proto.CompactTextString(m) }
+func (*QueryBanResponse) ProtoMessage()    {}
+func (*QueryBanResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_a97a7e64d0171244, []int{24}
+}
+func (m *QueryBanResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryBanResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryBanResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryBanResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryBanResponse.Merge(m, src)
+}
+func (m *QueryBanResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryBanResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryBanResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryBanResponse proto.InternalMessageInfo
+
+func (m *QueryBanResponse) GetBan() Ban {
+	if m != nil {
+		return m.Ban
+	}
+	return Ban{}
+}
+
+func (m *QueryBanResponse) GetInForce() bool {
+	if m != nil {
+		return m.InForce
+	}
+	return false
+}
+
+type QueryBansRequest struct {
+	Pagination *query.PageRequest `protobuf:"bytes,1,opt,name=pagination,proto3" json:"pagination,omitempty"`
+}
+
+func (m *QueryBansRequest) Reset()         { *m = QueryBansRequest{} }
+func (m *QueryBansRequest) String() string { return proto.CompactTextString(m) }
+func (*QueryBansRequest) ProtoMessage()    {}
+func (*QueryBansRequest) Descriptor() ([]byte, []int) {
+	return fileDescriptor_a97a7e64d0171244, []int{25}
+}
+func (m *QueryBansRequest) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryBansRequest) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryBansRequest.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryBansRequest) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryBansRequest.Merge(m, src)
+}
+func (m *QueryBansRequest) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryBansRequest) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryBansRequest.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryBansRequest proto.InternalMessageInfo
+
+func (m *QueryBansRequest) GetPagination() *query.PageRequest {
+	if m != nil {
+		return m.Pagination
+	}
+	return nil
+}
+
+type QueryBansResponse struct {
+	Bans       []Ban               `protobuf:"bytes,1,rep,name=bans,proto3" json:"bans"`
+	Pagination *query.PageResponse `protobuf:"bytes,2,opt,name=pagination,proto3" json:"pagination,omitempty"`
+}
+
+func (m *QueryBansResponse) Reset()         { *m = QueryBansResponse{} }
+func (m *QueryBansResponse) String() string { return proto.CompactTextString(m) }
+func (*QueryBansResponse) ProtoMessage()    {}
+func (*QueryBansResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_a97a7e64d0171244, []int{26}
+}
+func (m *QueryBansResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryBansResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryBansResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryBansResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryBansResponse.Merge(m, src)
+}
+func (m *QueryBansResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryBansResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryBansResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryBansResponse proto.InternalMessageInfo
+
+func (m *QueryBansResponse) GetBans() []Ban {
+	if m != nil {
+		return m.Bans
+	}
+	return nil
+}
+
+func (m *QueryBansResponse) GetPagination() *query.PageResponse {
+	if m != nil {
+		return m.Pagination
+	}
+	return nil
+}
+
 func init() {
 	proto.RegisterType((*QueryParamsRequest)(nil), "cairn.device.v1.QueryParamsRequest")
 	proto.RegisterType((*QueryParamsResponse)(nil), "cairn.device.v1.QueryParamsResponse")
@@ -506,55 +1372,114 @@ func init() {
 	proto.RegisterType((*QueryDeviceByKeyResponse)(nil), "cairn.device.v1.QueryDeviceByKeyResponse")
 	proto.RegisterType((*QueryNonceRequest)(nil), "cairn.device.v1.QueryNonceRequest")
 	proto.RegisterType((*QueryNonceResponse)(nil), "cairn.device.v1.QueryNonceResponse")
+	proto.RegisterType((*QueryTierRequest)(nil), "cairn.device.v1.QueryTierRequest")
+	proto.RegisterType((*QueryTierResponse)(nil), "cairn.device.v1.QueryTierResponse")
+	proto.RegisterType((*AttestationStatus)(nil), "cairn.device.v1.AttestationStatus")
+	proto.RegisterType((*QueryChallengeRequest)(nil), "cairn.device.v1.QueryChallengeRequest")
+	proto.RegisterType((*QueryChallengeResponse)(nil), "cairn.device.v1.QueryChallengeResponse")
+	proto.RegisterType((*QueryTrustRequest)(nil), "cairn.device.v1.QueryTrustRequest")
+	proto.RegisterType((*QueryTrustResponse)(nil), "cairn.device.v1.QueryTrustResponse")
+	proto.RegisterType((*QueryCredentialsRequest)(nil), "cairn.device.v1.QueryCredentialsRequest")
+	proto.RegisterType((*QueryCredentialsResponse)(nil), "cairn.device.v1.QueryCredentialsResponse")
+	proto.RegisterType((*QueryRulesRequest)(nil), "cairn.device.v1.QueryRulesRequest")
+	proto.RegisterType((*QueryRulesResponse)(nil), "cairn.device.v1.QueryRulesResponse")
+	proto.RegisterType((*QueryPermittedRequest)(nil), "cairn.device.v1.QueryPermittedRequest")
+	proto.RegisterType((*QueryPermittedResponse)(nil), "cairn.device.v1.QueryPermittedResponse")
+	proto.RegisterType((*QueryBanRequest)(nil), "cairn.device.v1.QueryBanRequest")
+	proto.RegisterType((*QueryBanResponse)(nil), "cairn.device.v1.QueryBanResponse")
+	proto.RegisterType((*QueryBansRequest)(nil), "cairn.device.v1.QueryBansRequest")
+	proto.RegisterType((*QueryBansResponse)(nil), "cairn.device.v1.QueryBansResponse")
 }
 
 func init() { proto.RegisterFile("cairn/device/v1/query.proto", fileDescriptor_a97a7e64d0171244) }
 
 var fileDescriptor_a97a7e64d0171244 = []byte{
-	// 674 bytes of a gzipped FileDescriptorProto
-	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0xa4, 0x55, 0x3d, 0x6f, 0xd3, 0x40,
-	0x18, 0x8e, 0xd3, 0x24, 0x85, 0x2b, 0xe2, 0xe3, 0x25, 0x52, 0x5d, 0x53, 0x9c, 0xe2, 0x7e, 0x52,
-	0x54, 0x9f, 0x52, 0x40, 0x0c, 0x9d, 0x08, 0x08, 0x06, 0x10, 0x6a, 0x8d, 0x58, 0x58, 0x2a, 0x27,
-	0x3e, 0x19, 0x2b, 0xf4, 0xce, 0xb5, 0xdd, 0x14, 0x53, 0x75, 0x61, 0x64, 0x42, 0x62, 0xe1, 0x87,
-	0xf0, 0x23, 0x3a, 0x56, 0x30, 0xc0, 0x84, 0x50, 0xc2, 0xbf, 0x60, 0x41, 0xbe, 0x3b, 0x27, 0x71,
-	0xd2, 0x24, 0x20, 0xb6, 0xfb, 0x78, 0xde, 0xe7, 0x79, 0x3f, 0x9e, 0xb3, 0xd1, 0xb5, 0x86, 0xed,
-	0x05, 0x14, 0x3b, 0xa4, 0xe5, 0x35, 0x08, 0x6e, 0x55, 0xf1, 0xfe, 0x01, 0x09, 0x62, 0xd3, 0x0f,
-	0x58, 0xc4, 0xe0, 0x12, 0xbf, 0x34, 0xc5, 0xa5, 0xd9, 0xaa, 0x6a, 0xf3, 0x83, 0x68, 0x79, 0xc5,
-	0xe1, 0xda, 0x7a, 0x83, 0x85, 0x7b, 0x2c, 0xc4, 0x75, 0x3b, 0x24, 0x82, 0x07, 0xb7, 0xaa, 0x75,
-	0x12, 0xd9, 0x55, 0xec, 0xdb, 0xae, 0x47, 0xed, 0xc8, 0x63, 0x54, 0x62, 0xe7, 0x04, 0x76, 0x97,
-	0xef, 0xb0, 0xd8, 0xc8, 0xab, 0xb2, 0xcb, 0x5c, 0x26, 0xce, 0x93, 0x95, 0x3c, 0x9d, 0x77, 0x19,
-	0x73, 0x5f, 0x13, 0x6c, 0xfb, 0x1e, 0xb6, 0x29, 0x65, 0x11, 0x67, 0x93, 0x31, 0x46, 0x19, 0xc1,
-	0x4e, 0x22, 0xb8, 0x6d, 0x07, 0xf6, 0x5e, 0x68, 0x91, 0xfd, 0x03, 0x12, 0x46, 0xc6, 0x53, 0x74,
-	0x35, 0x73, 0x1a, 0xfa, 0x8c, 0x86, 0x04, 0xee, 0xa2, 0x92, 0xcf, 0x4f, 0x54, 0x65, 0x41, 0x59,
-	0x9b, 0xd9, 0x9c, 0x35, 0x07, 0xea, 0x34, 0x45, 0x40, 0xad, 0x70, 0xf2, 0xa3, 0x92, 0xb3, 0x24,
-	0xd8, 0x58, 0x92, 0x1a, 0x0f, 0x39, 0x4c, 0x6a, 0xc0, 0x45, 0x94, 0xf7, 0x1c, 0x4e, 0x54, 0xb0,
-	0xf2, 0x9e, 0xd3, 0xd5, 0x4c, 0x51, 0x3d, 0x4d, 0x41, 0x3f, 0x52, 0x53, 0x04, 0xa4, 0x9a, 0xe2,
-	0xdc, 0xf8, 0xa6, 0x64, 0xe8, 0xd2, 0xca, 0xc0, 0x44, 0x45, 0x76, 0x48, 0x49, 0xc0, 0xd9, 0xce,
-	0xd7, 0xd4, 0x2f, 0x9f, 0x37, 0xca, 0xb2, 0x89, 0xf7, 0x1d, 0x27, 0x20, 0x61, 0xf8, 0x3c, 0x0a,
-	0x3c, 0xea, 0x5a, 0x02, 0x06, 0x77, 0xd0, 0x39, 0xe6, 0x93, 0xc0, 0x8e, 0x58, 0xa0, 0xe6, 0x27,
-	0x84, 0x74, 0x91, 0x00, 0xa8, 0xd0, 0xf4, 0xa8, 0xa3, 0x4e, 0x25, 0x11, 0x16, 0x5f, 0xc3, 0x23,
-	0x84, 0x7a, 0xc3, 0x54, 0x0b, 0xbc, 0x98, 0x15, 0x53, 0x12, 0x25, 0x93, 0x37, 0x85, 0x83, 0xe4,
-	0xe4, 0xcd, 0x6d, 0xdb, 0x4d, 0x7b, 0x65, 0xf5, 0x45, 0x1a, 0x9f, 0x14, 0x54, 0xce, 0x56, 0x26,
-	0x3b, 0x75, 0x0f, 0x4d, 0x8b, 0xe2, 0x93, 0xf1, 0x4c, 0x4d, 0x6e, 0x55, 0x8a, 0x86, 0xc7, 0x99,
-	0xcc, 0xf2, 0x3c, 0xb3, 0xd5, 0x89, 0x99, 0x09, 0xd5, 0x4c, 0x6a, 0xb7, 0xd0, 0x6c, 0x5f, 0x66,
-	0xb5, 0xf8, 0x09, 0x89, 0xd3, 0xbe, 0x5f, 0x46, 0x53, 0x4d, 0x12, 0xf3, 0xae, 0x5f, 0xb0, 0x92,
-	0xa5, 0xb1, 0x83, 0xd4, 0x61, 0xf0, 0xff, 0x0d, 0xfd, 0x01, 0xba, 0xc2, 0x29, 0x9f, 0x31, 0xda,
-	0xf3, 0xd9, 0x3f, 0x4e, 0xdc, 0x58, 0x97, 0x6e, 0x95, 0x24, 0x32, 0xa3, 0x32, 0x2a, 0xd2, 0xe4,
-	0x40, 0x1a, 0x56, 0x6c, 0x36, 0x7f, 0x17, 0x50, 0x91, 0x83, 0x21, 0x42, 0x25, 0xe1, 0x7d, 0x58,
-	0x1c, 0xca, 0x75, 0xf8, 0x81, 0x69, 0x4b, 0xe3, 0x41, 0x42, 0xd4, 0xa8, 0xbc, 0xfb, 0xfa, 0xeb,
-	0x63, 0x7e, 0x0e, 0x66, 0xf1, 0xe0, 0xe7, 0x43, 0xbc, 0x2c, 0x78, 0x8b, 0x4a, 0xa2, 0x11, 0xa3,
-	0x54, 0x33, 0x4f, 0x6e, 0x94, 0x6a, 0xf6, 0xc5, 0x19, 0xcb, 0x5c, 0xb5, 0x02, 0xd7, 0xf1, 0xd9,
-	0x1f, 0xad, 0x10, 0x1f, 0x79, 0xce, 0x31, 0xbc, 0x41, 0xd3, 0xd2, 0x81, 0x30, 0x96, 0xb7, 0x5b,
-	0xf3, 0xf2, 0x04, 0x94, 0x94, 0x5f, 0xe0, 0xf2, 0x1a, 0xa8, 0xa3, 0xe4, 0xe1, 0xbd, 0x82, 0x66,
-	0xfa, 0x5c, 0x03, 0x6b, 0xe3, 0x88, 0xfb, 0x5d, 0xa8, 0xdd, 0xfc, 0x0b, 0xa4, 0x4c, 0x63, 0x85,
-	0xa7, 0xb1, 0x00, 0xfa, 0x88, 0x34, 0x76, 0xeb, 0xf1, 0x6e, 0x93, 0xc4, 0x10, 0xa3, 0x22, 0x77,
-	0x0a, 0x18, 0x67, 0x73, 0xf7, 0x7b, 0x51, 0x5b, 0x1c, 0x8b, 0x91, 0xca, 0xab, 0x5c, 0xf9, 0x06,
-	0x54, 0x86, 0x94, 0xb9, 0xe9, 0x42, 0x7c, 0xc4, 0x8d, 0x7a, 0x5c, 0x7b, 0x71, 0xd2, 0xd6, 0x95,
-	0xd3, 0xb6, 0xae, 0xfc, 0x6c, 0xeb, 0xca, 0x87, 0x8e, 0x9e, 0x3b, 0xed, 0xe8, 0xb9, 0xef, 0x1d,
-	0x3d, 0xf7, 0x72, 0xcb, 0xf5, 0xa2, 0x57, 0x07, 0x75, 0xb3, 0xc1, 0xf6, 0x04, 0xc9, 0x06, 0x25,
-	0xd1, 0x21, 0x0b, 0x9a, 0x92, 0x32, 0xf9, 0x17, 0x0c, 0x90, 0x6f, 0x89, 0x55, 0xab, 0x5a, 0x2f,
-	0xf1, 0x3f, 0xc3, 0xed, 0x3f, 0x01, 0x00, 0x00, 0xff, 0xff, 0x7b, 0x15, 0x99, 0x6d, 0xe2, 0x06,
-	0x00, 0x00,
+	// 1358 bytes of a gzipped FileDescriptorProto
+	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0xac, 0x58, 0x49, 0x6f, 0xdb, 0x46,
+	0x14, 0x36, 0xb5, 0x38, 0xd6, 0xb3, 0xb3, 0x4d, 0x95, 0x58, 0x56, 0x1c, 0xd9, 0x61, 0x1c, 0x67,
+	0x35, 0x09, 0x39, 0x5d, 0x02, 0x04, 0x28, 0x60, 0x39, 0x48, 0x0f, 0x31, 0x0c, 0x87, 0x69, 0x2e,
+	0xc9, 0x41, 0xa0, 0xa4, 0xa9, 0x4c, 0x58, 0xe6, 0x30, 0x24, 0xa5, 0x54, 0x35, 0x7c, 0xe9, 0xa1,
+	0x28, 0x8a, 0x1e, 0x1c, 0xf4, 0xd0, 0x1e, 0xfa, 0x03, 0x7a, 0x6f, 0x7f, 0x44, 0x8e, 0x41, 0x7b,
+	0x68, 0x4f, 0x45, 0x61, 0xf7, 0x87, 0x14, 0x9c, 0x79, 0xdc, 0x44, 0x51, 0x6a, 0x5d, 0xdd, 0x38,
+	0xa3, 0x6f, 0xde, 0xf7, 0xbd, 0x65, 0xe6, 0x3d, 0x08, 0xae, 0x34, 0x75, 0xc3, 0x36, 0xd5, 0x16,
+	0xed, 0x19, 0x4d, 0xaa, 0xf6, 0xaa, 0xea, 0xab, 0x2e, 0xb5, 0xfb, 0x8a, 0x65, 0x33, 0x97, 0x91,
+	0xf3, 0xfc, 0x47, 0x45, 0xfc, 0xa8, 0xf4, 0xaa, 0xe5, 0xc5, 0x41, 0xb4, 0xee, 0xba, 0xd4, 0x71,
+	0x05, 0xbc, 0xbc, 0x30, 0xf8, 0x6b, 0x43, 0x37, 0xf1, 0xa7, 0xc4, 0x41, 0xb4, 0x29, 0x7e, 0xbd,
+	0xd3, 0x64, 0xce, 0x3e, 0x73, 0xd4, 0x86, 0xee, 0x50, 0x21, 0x40, 0xed, 0x55, 0x1b, 0xd4, 0xd5,
+	0xab, 0xaa, 0xa5, 0xb7, 0x0d, 0x53, 0x77, 0x0d, 0x66, 0x06, 0x24, 0x1c, 0x5b, 0xe7, 0x2b, 0x55,
+	0x2c, 0xf0, 0xa7, 0x62, 0x9b, 0xb5, 0x99, 0xd8, 0xf7, 0xbe, 0x7c, 0xea, 0x36, 0x63, 0xed, 0x0e,
+	0x55, 0x75, 0xcb, 0x50, 0x75, 0xd3, 0x64, 0x2e, 0xb7, 0x86, 0x67, 0xe4, 0x22, 0x90, 0xa7, 0x1e,
+	0xe1, 0x8e, 0x6e, 0xeb, 0xfb, 0x8e, 0x46, 0x5f, 0x75, 0xa9, 0xe3, 0xca, 0x5b, 0xf0, 0x5e, 0x6c,
+	0xd7, 0xb1, 0x98, 0xe9, 0x50, 0xf2, 0x01, 0x4c, 0x5b, 0x7c, 0xa7, 0x24, 0x2d, 0x4b, 0xb7, 0x66,
+	0xd7, 0xe7, 0x95, 0x81, 0x00, 0x29, 0xe2, 0x40, 0x2d, 0xf7, 0xf6, 0xcf, 0xa5, 0x29, 0x0d, 0xc1,
+	0xf2, 0x0a, 0x72, 0x3c, 0xe2, 0x30, 0xe4, 0x20, 0xe7, 0x20, 0x63, 0xb4, 0xb8, 0xa1, 0x9c, 0x96,
+	0x31, 0x5a, 0x01, 0xa7, 0x8f, 0x0a, 0x39, 0x85, 0xf9, 0x54, 0x4e, 0x71, 0xc0, 0xe7, 0x14, 0xfb,
+	0xf2, 0xef, 0x52, 0xcc, 0x9c, 0xef, 0x19, 0x51, 0x20, 0xcf, 0x5e, 0x9b, 0xd4, 0xe6, 0xd6, 0x0a,
+	0xb5, 0xd2, 0xaf, 0xbf, 0xac, 0x15, 0x31, 0x88, 0x1b, 0xad, 0x96, 0x4d, 0x1d, 0xe7, 0x99, 0x6b,
+	0x1b, 0x66, 0x5b, 0x13, 0x30, 0xf2, 0x3e, 0xcc, 0x30, 0x8b, 0xda, 0xba, 0xcb, 0xec, 0x52, 0x66,
+	0xcc, 0x91, 0x00, 0x49, 0x08, 0xe4, 0xf6, 0x0c, 0xb3, 0x55, 0xca, 0x7a, 0x27, 0x34, 0xfe, 0x4d,
+	0x1e, 0x03, 0x84, 0xc9, 0x2c, 0xe5, 0xb8, 0x33, 0xab, 0x0a, 0x1a, 0xf2, 0x32, 0xaf, 0x88, 0xd2,
+	0xc3, 0xcc, 0x2b, 0x3b, 0x7a, 0xdb, 0x8f, 0x95, 0x16, 0x39, 0x29, 0xff, 0x20, 0x41, 0x31, 0xee,
+	0x19, 0x46, 0xea, 0x23, 0x38, 0x23, 0x9c, 0xf7, 0xd2, 0x93, 0x1d, 0x1f, 0x2a, 0x1f, 0x4d, 0x3e,
+	0x89, 0x29, 0xcb, 0x70, 0x65, 0x37, 0xc7, 0x2a, 0x13, 0xac, 0x31, 0x69, 0x77, 0x61, 0x3e, 0xa2,
+	0xac, 0xd6, 0x7f, 0x42, 0xfb, 0x7e, 0xdc, 0x2f, 0x40, 0x76, 0x8f, 0xf6, 0x79, 0xd4, 0xe7, 0x34,
+	0xef, 0x53, 0x7e, 0x0a, 0xa5, 0x24, 0xf8, 0xff, 0x25, 0x7d, 0x13, 0x2e, 0x72, 0x93, 0xdb, 0xcc,
+	0x0c, 0xeb, 0xec, 0x3f, 0x66, 0x5c, 0xbe, 0x83, 0xd5, 0x8a, 0x46, 0x50, 0x51, 0x11, 0xf2, 0xa6,
+	0xb7, 0x81, 0x05, 0x2b, 0x16, 0xf2, 0x1d, 0xb8, 0xc0, 0xb1, 0x9f, 0x1a, 0xd4, 0xf6, 0xf9, 0x2e,
+	0xc7, 0xb4, 0xe7, 0x02, 0x71, 0x3f, 0x4b, 0xa8, 0x4e, 0x80, 0xd1, 0x2e, 0x81, 0x9c, 0x6b, 0xa0,
+	0xb8, 0xb3, 0x1a, 0xff, 0xf6, 0x2c, 0x58, 0x36, 0xeb, 0x51, 0x47, 0x54, 0x9c, 0x86, 0x2b, 0xb2,
+	0x02, 0xe7, 0x5a, 0x8c, 0x3a, 0x75, 0x93, 0xb9, 0x75, 0xbe, 0x85, 0xf5, 0x35, 0xe7, 0xed, 0x6e,
+	0x33, 0x77, 0xc7, 0xdb, 0x23, 0x5b, 0x30, 0x27, 0x5e, 0x25, 0x71, 0xcf, 0x4b, 0x39, 0x5e, 0x0b,
+	0x72, 0x22, 0x82, 0x1b, 0x21, 0xe8, 0x99, 0xab, 0xbb, 0x5d, 0xff, 0xd6, 0xc6, 0x4e, 0xcb, 0xfb,
+	0x70, 0x31, 0x01, 0x24, 0x8f, 0x60, 0x36, 0x02, 0xc2, 0x1c, 0x2d, 0x8e, 0x62, 0x40, 0xdb, 0xd1,
+	0x63, 0x9e, 0xeb, 0x3d, 0x66, 0xb4, 0xd0, 0x49, 0xfe, 0x2d, 0xab, 0x70, 0x89, 0xc7, 0x68, 0x73,
+	0x57, 0xef, 0x74, 0xa8, 0x19, 0xdc, 0x80, 0xd4, 0xa8, 0x6e, 0xc1, 0xe5, 0xc1, 0x03, 0x61, 0xc6,
+	0xa8, 0xc5, 0x9a, 0xbb, 0x7e, 0xc6, 0xf8, 0x82, 0x2c, 0x42, 0xa1, 0xe9, 0x43, 0x39, 0xf3, 0x9c,
+	0x16, 0x6e, 0xc8, 0x5f, 0x07, 0x39, 0xb2, 0xbb, 0x8e, 0xeb, 0x73, 0xdf, 0x85, 0x6c, 0xd7, 0x11,
+	0xc4, 0xe7, 0xd6, 0x17, 0x12, 0x6e, 0x72, 0xec, 0x73, 0x87, 0x6a, 0x1e, 0x6a, 0xe0, 0x9a, 0x67,
+	0x4e, 0x7d, 0xcd, 0xbf, 0x97, 0xb0, 0x0e, 0x51, 0x0a, 0x7a, 0xf5, 0x00, 0xf2, 0xae, 0xb7, 0x81,
+	0x57, 0x7c, 0x71, 0xb8, 0x9a, 0x0d, 0xb3, 0xb9, 0xcb, 0x6c, 0x0c, 0xba, 0x38, 0x30, 0xb9, 0x5b,
+	0xfe, 0x46, 0xc2, 0x6b, 0xbe, 0x69, 0xd3, 0x16, 0x35, 0x5d, 0x43, 0xef, 0x9c, 0xfa, 0x79, 0x9d,
+	0x54, 0xb4, 0x7e, 0x92, 0xf0, 0x35, 0x89, 0x69, 0xc2, 0x98, 0x6d, 0xc2, 0x6c, 0x33, 0xdc, 0xc6,
+	0xc8, 0x5d, 0x49, 0x44, 0x2e, 0x3c, 0xea, 0x57, 0x6b, 0xe4, 0xd4, 0xe4, 0xc2, 0xf7, 0x12, 0x4b,
+	0x4c, 0xeb, 0x76, 0xc2, 0xb6, 0x14, 0x8f, 0x83, 0x74, 0xea, 0x38, 0x1c, 0xf9, 0x55, 0x83, 0xd6,
+	0x31, 0x02, 0x55, 0xc8, 0xdb, 0xde, 0x06, 0xfa, 0x7e, 0x29, 0xe1, 0xbb, 0x07, 0xf7, 0xcb, 0x85,
+	0x23, 0x27, 0xe7, 0xef, 0x13, 0xbc, 0xd2, 0x3b, 0xd4, 0xde, 0x37, 0x5c, 0x97, 0xb6, 0xc6, 0x5c,
+	0x69, 0x52, 0x86, 0x19, 0x9b, 0x3a, 0xac, 0x6b, 0x37, 0x29, 0xbe, 0x0d, 0xc1, 0x5a, 0xde, 0xc6,
+	0xeb, 0x1e, 0x31, 0x86, 0x2e, 0x2e, 0x42, 0xc1, 0xf2, 0x37, 0xb9, 0xc1, 0x19, 0x2d, 0xdc, 0xf0,
+	0xb8, 0x6c, 0xaa, 0x3b, 0xe8, 0x49, 0x41, 0xc3, 0x95, 0x7c, 0x1b, 0xce, 0x73, 0x7b, 0x35, 0xdd,
+	0x1c, 0xf7, 0xd2, 0xbc, 0xc4, 0xb7, 0x9e, 0x43, 0x91, 0xf4, 0x1e, 0x64, 0x1b, 0xba, 0x9f, 0xaf,
+	0x62, 0x22, 0xaa, 0x35, 0xdd, 0x7f, 0xf8, 0x3c, 0x18, 0x59, 0x80, 0x19, 0xc3, 0xac, 0x7f, 0xc6,
+	0x7c, 0xc7, 0x66, 0xb4, 0x33, 0x86, 0xf9, 0xd8, 0x5b, 0xca, 0x2f, 0x42, 0xe3, 0x13, 0xaf, 0x89,
+	0x6f, 0xfd, 0x47, 0x4d, 0x18, 0x47, 0xe9, 0x0a, 0xe4, 0x1a, 0xba, 0xe9, 0x57, 0xc4, 0x28, 0xed,
+	0x1c, 0x37, 0xb1, 0x7a, 0x58, 0xff, 0xea, 0x2c, 0xe4, 0xb9, 0x1c, 0xe2, 0xc2, 0xb4, 0x98, 0x17,
+	0xc9, 0xf5, 0x04, 0x7d, 0x72, 0x28, 0x2d, 0xaf, 0x8c, 0x06, 0x09, 0x2a, 0x79, 0xe9, 0xcb, 0xdf,
+	0xfe, 0xfe, 0x2e, 0xb3, 0x40, 0xe6, 0xd5, 0xc1, 0x91, 0x5b, 0x4c, 0xa3, 0xe4, 0x0b, 0x98, 0x16,
+	0xc3, 0x43, 0x1a, 0x6b, 0x6c, 0x4c, 0x4d, 0x63, 0x8d, 0x4f, 0xa9, 0xf2, 0x0d, 0xce, 0xba, 0x44,
+	0xae, 0xaa, 0xc3, 0x07, 0x7d, 0x47, 0x3d, 0x30, 0x5a, 0x87, 0xe4, 0x73, 0x38, 0x83, 0x53, 0x1b,
+	0x19, 0x69, 0x37, 0xf0, 0xf9, 0xc6, 0x18, 0x14, 0xd2, 0x2f, 0x73, 0xfa, 0x32, 0x29, 0xa5, 0xd1,
+	0x93, 0x6f, 0x24, 0x98, 0x8d, 0x4c, 0x5a, 0xe4, 0xd6, 0x28, 0xc3, 0xd1, 0xc9, 0xad, 0x7c, 0xfb,
+	0x5f, 0x20, 0x51, 0xc6, 0x2a, 0x97, 0xb1, 0x4c, 0x2a, 0x29, 0x32, 0xea, 0x8d, 0x7e, 0x7d, 0x8f,
+	0xf6, 0x49, 0x1f, 0xf2, 0x7c, 0xba, 0x22, 0xf2, 0x70, 0xdb, 0xd1, 0xf9, 0xad, 0x7c, 0x7d, 0x24,
+	0x06, 0x99, 0x6f, 0x72, 0xe6, 0x6b, 0x64, 0x29, 0xc1, 0xcc, 0x07, 0x35, 0x47, 0x3d, 0xe0, 0xfd,
+	0xe6, 0x90, 0x1c, 0x42, 0xce, 0x9b, 0xbf, 0xc8, 0xb5, 0xe1, 0x56, 0x23, 0x83, 0x5c, 0x59, 0x1e,
+	0x05, 0x41, 0x5e, 0x85, 0xf3, 0xde, 0x22, 0xab, 0xe9, 0x79, 0x17, 0x1f, 0x87, 0x2a, 0x1f, 0xed,
+	0xde, 0x48, 0x50, 0x08, 0x46, 0x15, 0xb2, 0x3a, 0x9c, 0x61, 0x70, 0xf8, 0x29, 0xdf, 0x1c, 0x8b,
+	0x43, 0x39, 0xf7, 0xb9, 0x9c, 0x35, 0x72, 0x77, 0xbc, 0x9c, 0x60, 0xe8, 0x21, 0x16, 0xe4, 0xf9,
+	0xd0, 0x90, 0x96, 0x8d, 0xe8, 0x2c, 0x94, 0x96, 0x8d, 0xd8, 0x90, 0x22, 0x57, 0xb8, 0x8c, 0x12,
+	0xb9, 0x9c, 0x90, 0x21, 0x46, 0x91, 0x23, 0x09, 0x66, 0x23, 0x8d, 0x3a, 0xad, 0x18, 0x93, 0xf3,
+	0x45, 0x5a, 0x31, 0x0e, 0xe9, 0xfa, 0xf2, 0x3d, 0x2e, 0x62, 0x95, 0xac, 0x24, 0x44, 0x44, 0xda,
+	0x7a, 0x50, 0x17, 0x16, 0xe4, 0x79, 0xcb, 0x4c, 0x0b, 0x42, 0xb4, 0x5b, 0xa7, 0x05, 0x21, 0xd6,
+	0x73, 0x47, 0x04, 0x41, 0x34, 0xd8, 0x1f, 0x25, 0x28, 0x04, 0x6d, 0x2c, 0xad, 0x14, 0x06, 0x9b,
+	0x66, 0x5a, 0x29, 0x24, 0xfa, 0xa1, 0xfc, 0x31, 0xa7, 0x7f, 0x40, 0x3e, 0x1c, 0x5f, 0x0a, 0x41,
+	0x9b, 0x54, 0x0f, 0xfc, 0x46, 0x7b, 0x48, 0x6c, 0xc8, 0xd6, 0x74, 0x93, 0x2c, 0x0f, 0xe7, 0x0b,
+	0xfb, 0x65, 0xf9, 0xda, 0x08, 0xc4, 0xd8, 0x77, 0xc1, 0x6b, 0x2d, 0x81, 0x10, 0xd2, 0x81, 0x9c,
+	0xd7, 0xa3, 0x48, 0xba, 0x49, 0x67, 0xcc, 0xe5, 0x8c, 0xb6, 0x38, 0xf9, 0x2a, 0xa7, 0x9d, 0x27,
+	0x97, 0x86, 0xd2, 0xd6, 0x9e, 0xbf, 0x3d, 0xae, 0x48, 0xef, 0x8e, 0x2b, 0xd2, 0x5f, 0xc7, 0x15,
+	0xe9, 0xe8, 0xa4, 0x32, 0xf5, 0xee, 0xa4, 0x32, 0xf5, 0xc7, 0x49, 0x65, 0xea, 0xc5, 0xc3, 0xb6,
+	0xe1, 0xee, 0x76, 0x1b, 0x4a, 0x93, 0xed, 0x8b, 0xa3, 0x6b, 0x26, 0x75, 0x5f, 0x33, 0x7b, 0x0f,
+	0x0d, 0xe9, 0x96, 0x31, 0x68, 0xf2, 0xa1, 0xf8, 0xea, 0x55, 0x1b, 0xd3, 0xfc, 0x8f, 0x95, 0xfb,
+	0xff, 0x04, 0x00, 0x00, 0xff, 0xff, 0x19, 0xea, 0x1f, 0xac, 0x5a, 0x12, 0x00, 0x00,
 }
 
 // Reference imports to suppress errors if they are not otherwise used.
@@ -577,6 +1502,22 @@ type QueryClient interface {
 	DeviceByKey(ctx context.Context, in *QueryDeviceByKeyRequest, opts ...grpc.CallOption) (*QueryDeviceByKeyResponse, error)
 	// Nonce is what the next registration by this owner must be signed over.
 	Nonce(ctx context.Context, in *QueryNonceRequest, opts ...grpc.CallOption) (*QueryNonceResponse, error)
+	// Tier is what is known of a device now, in words too, and what is not.
+	Tier(ctx context.Context, in *QueryTierRequest, opts ...grpc.CallOption) (*QueryTierResponse, error)
+	// Challenge is what evidence about a device must be made over now.
+	Challenge(ctx context.Context, in *QueryChallengeRequest, opts ...grpc.CallOption) (*QueryChallengeResponse, error)
+	// Trust lists what governance trusts, for one use or all.
+	Trust(ctx context.Context, in *QueryTrustRequest, opts ...grpc.CallOption) (*QueryTrustResponse, error)
+	// Credentials lists those of an owner.
+	Credentials(ctx context.Context, in *QueryCredentialsRequest, opts ...grpc.CallOption) (*QueryCredentialsResponse, error)
+	// Rules lists region rules.
+	Rules(ctx context.Context, in *QueryRulesRequest, opts ...grpc.CallOption) (*QueryRulesResponse, error)
+	// Permitted says whether a device may sell a resource now, and if not, why.
+	Permitted(ctx context.Context, in *QueryPermittedRequest, opts ...grpc.CallOption) (*QueryPermittedResponse, error)
+	// Ban gives the ban of a device, past or present.
+	Ban(ctx context.Context, in *QueryBanRequest, opts ...grpc.CallOption) (*QueryBanResponse, error)
+	// Bans lists bans, past and present, by device.
+	Bans(ctx context.Context, in *QueryBansRequest, opts ...grpc.CallOption) (*QueryBansResponse, error)
 }
 
 type queryClient struct {
@@ -632,6 +1573,78 @@ func (c *queryClient) Nonce(ctx context.Context, in *QueryNonceRequest, opts ...
 	return out, nil
 }
 
+func (c *queryClient) Tier(ctx context.Context, in *QueryTierRequest, opts ...grpc.CallOption) (*QueryTierResponse, error) {
+	out := new(QueryTierResponse)
+	err := c.cc.Invoke(ctx, "/cairn.device.v1.Query/Tier", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *queryClient) Challenge(ctx context.Context, in *QueryChallengeRequest, opts ...grpc.CallOption) (*QueryChallengeResponse, error) {
+	out := new(QueryChallengeResponse)
+	err := c.cc.Invoke(ctx, "/cairn.device.v1.Query/Challenge", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *queryClient) Trust(ctx context.Context, in *QueryTrustRequest, opts ...grpc.CallOption) (*QueryTrustResponse, error) {
+	out := new(QueryTrustResponse)
+	err := c.cc.Invoke(ctx, "/cairn.device.v1.Query/Trust", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *queryClient) Credentials(ctx context.Context, in *QueryCredentialsRequest, opts ...grpc.CallOption) (*QueryCredentialsResponse, error) {
+	out := new(QueryCredentialsResponse)
+	err := c.cc.Invoke(ctx, "/cairn.device.v1.Query/Credentials", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *queryClient) Rules(ctx context.Context, in *QueryRulesRequest, opts ...grpc.CallOption) (*QueryRulesResponse, error) {
+	out := new(QueryRulesResponse)
+	err := c.cc.Invoke(ctx, "/cairn.device.v1.Query/Rules", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *queryClient) Permitted(ctx context.Context, in *QueryPermittedRequest, opts ...grpc.CallOption) (*QueryPermittedResponse, error) {
+	out := new(QueryPermittedResponse)
+	err := c.cc.Invoke(ctx, "/cairn.device.v1.Query/Permitted", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *queryClient) Ban(ctx context.Context, in *QueryBanRequest, opts ...grpc.CallOption) (*QueryBanResponse, error) {
+	out := new(QueryBanResponse)
+	err := c.cc.Invoke(ctx, "/cairn.device.v1.Query/Ban", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *queryClient) Bans(ctx context.Context, in *QueryBansRequest, opts ...grpc.CallOption) (*QueryBansResponse, error) {
+	out := new(QueryBansResponse)
+	err := c.cc.Invoke(ctx, "/cairn.device.v1.Query/Bans", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // QueryServer is the server API for Query service.
 type QueryServer interface {
 	Params(context.Context, *QueryParamsRequest) (*QueryParamsResponse, error)
@@ -642,6 +1655,22 @@ type QueryServer interface {
 	DeviceByKey(context.Context, *QueryDeviceByKeyRequest) (*QueryDeviceByKeyResponse, error)
 	// Nonce is what the next registration by this owner must be signed over.
 	Nonce(context.Context, *QueryNonceRequest) (*QueryNonceResponse, error)
+	// Tier is what is known of a device now, in words too, and what is not.
+	Tier(context.Context, *QueryTierRequest) (*QueryTierResponse, error)
+	// Challenge is what evidence about a device must be made over now.
+	Challenge(context.Context, *QueryChallengeRequest) (*QueryChallengeResponse, error)
+	// Trust lists what governance trusts, for one use or all.
+	Trust(context.Context, *QueryTrustRequest) (*QueryTrustResponse, error)
+	// Credentials lists those of an owner.
+	Credentials(context.Context, *QueryCredentialsRequest) (*QueryCredentialsResponse, error)
+	// Rules lists region rules.
+	Rules(context.Context, *QueryRulesRequest) (*QueryRulesResponse, error)
+	// Permitted says whether a device may sell a resource now, and if not, why.
+	Permitted(context.Context, *QueryPermittedRequest) (*QueryPermittedResponse, error)
+	// Ban gives the ban of a device, past or present.
+	Ban(context.Context, *QueryBanRequest) (*QueryBanResponse, error)
+	// Bans lists bans, past and present, by device.
+	Bans(context.Context, *QueryBansRequest) (*QueryBansResponse, error)
 }
 
 // UnimplementedQueryServer can be embedded to have forward compatible implementations.
@@ -662,6 +1691,30 @@ func (*UnimplementedQueryServer) DeviceByKey(ctx context.Context, req *QueryDevi
 }
 func (*UnimplementedQueryServer) Nonce(ctx context.Context, req *QueryNonceRequest) (*QueryNonceResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method Nonce not implemented")
+}
+func (*UnimplementedQueryServer) Tier(ctx context.Context, req *QueryTierRequest) (*QueryTierResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Tier not implemented")
+}
+func (*UnimplementedQueryServer) Challenge(ctx context.Context, req *QueryChallengeRequest) (*QueryChallengeResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Challenge not implemented")
+}
+func (*UnimplementedQueryServer) Trust(ctx context.Context, req *QueryTrustRequest) (*QueryTrustResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Trust not implemented")
+}
+func (*UnimplementedQueryServer) Credentials(ctx context.Context, req *QueryCredentialsRequest) (*QueryCredentialsResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Credentials not implemented")
+}
+func (*UnimplementedQueryServer) Rules(ctx context.Context, req *QueryRulesRequest) (*QueryRulesResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Rules not implemented")
+}
+func (*UnimplementedQueryServer) Permitted(ctx context.Context, req *QueryPermittedRequest) (*QueryPermittedResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Permitted not implemented")
+}
+func (*UnimplementedQueryServer) Ban(ctx context.Context, req *QueryBanRequest) (*QueryBanResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Ban not implemented")
+}
+func (*UnimplementedQueryServer) Bans(ctx context.Context, req *QueryBansRequest) (*QueryBansResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Bans not implemented")
 }
 
 func RegisterQueryServer(s grpc1.Server, srv QueryServer) {
@@ -758,6 +1811,150 @@ func _Query_Nonce_Handler(srv interface{}, ctx context.Context, dec func(interfa
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Query_Tier_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QueryTierRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueryServer).Tier(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/cairn.device.v1.Query/Tier",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueryServer).Tier(ctx, req.(*QueryTierRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Query_Challenge_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QueryChallengeRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueryServer).Challenge(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/cairn.device.v1.Query/Challenge",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueryServer).Challenge(ctx, req.(*QueryChallengeRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Query_Trust_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QueryTrustRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueryServer).Trust(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/cairn.device.v1.Query/Trust",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueryServer).Trust(ctx, req.(*QueryTrustRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Query_Credentials_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QueryCredentialsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueryServer).Credentials(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/cairn.device.v1.Query/Credentials",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueryServer).Credentials(ctx, req.(*QueryCredentialsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Query_Rules_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QueryRulesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueryServer).Rules(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/cairn.device.v1.Query/Rules",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueryServer).Rules(ctx, req.(*QueryRulesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Query_Permitted_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QueryPermittedRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueryServer).Permitted(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/cairn.device.v1.Query/Permitted",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueryServer).Permitted(ctx, req.(*QueryPermittedRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Query_Ban_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QueryBanRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueryServer).Ban(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/cairn.device.v1.Query/Ban",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueryServer).Ban(ctx, req.(*QueryBanRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Query_Bans_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QueryBansRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueryServer).Bans(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/cairn.device.v1.Query/Bans",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueryServer).Bans(ctx, req.(*QueryBansRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 var Query_serviceDesc = _Query_serviceDesc
 var _Query_serviceDesc = grpc.ServiceDesc{
 	ServiceName: "cairn.device.v1.Query",
@@ -782,6 +1979,38 @@ var _Query_serviceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Nonce",
 			Handler:    _Query_Nonce_Handler,
+		},
+		{
+			MethodName: "Tier",
+			Handler:    _Query_Tier_Handler,
+		},
+		{
+			MethodName: "Challenge",
+			Handler:    _Query_Challenge_Handler,
+		},
+		{
+			MethodName: "Trust",
+			Handler:    _Query_Trust_Handler,
+		},
+		{
+			MethodName: "Credentials",
+			Handler:    _Query_Credentials_Handler,
+		},
+		{
+			MethodName: "Rules",
+			Handler:    _Query_Rules_Handler,
+		},
+		{
+			MethodName: "Permitted",
+			Handler:    _Query_Permitted_Handler,
+		},
+		{
+			MethodName: "Ban",
+			Handler:    _Query_Ban_Handler,
+		},
+		{
+			MethodName: "Bans",
+			Handler:    _Query_Bans_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
@@ -1131,6 +2360,687 @@ func (m *QueryNonceResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	return len(dAtA) - i, nil
 }
 
+func (m *QueryTierRequest) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryTierRequest) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryTierRequest) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Device != 0 {
+		i = encodeVarintQuery(dAtA, i, uint64(m.Device))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryTierResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryTierResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryTierResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Attestations) > 0 {
+		for iNdEx := len(m.Attestations) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Attestations[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintQuery(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0x22
+		}
+	}
+	if len(m.DoesNotProve) > 0 {
+		i -= len(m.DoesNotProve)
+		copy(dAtA[i:], m.DoesNotProve)
+		i = encodeVarintQuery(dAtA, i, uint64(len(m.DoesNotProve)))
+		i--
+		dAtA[i] = 0x1a
+	}
+	if len(m.Proves) > 0 {
+		i -= len(m.Proves)
+		copy(dAtA[i:], m.Proves)
+		i = encodeVarintQuery(dAtA, i, uint64(len(m.Proves)))
+		i--
+		dAtA[i] = 0x12
+	}
+	if m.Tier != 0 {
+		i = encodeVarintQuery(dAtA, i, uint64(m.Tier))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *AttestationStatus) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *AttestationStatus) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *AttestationStatus) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Void) > 0 {
+		i -= len(m.Void)
+		copy(dAtA[i:], m.Void)
+		i = encodeVarintQuery(dAtA, i, uint64(len(m.Void)))
+		i--
+		dAtA[i] = 0x12
+	}
+	{
+		size, err := m.Attestation.MarshalToSizedBuffer(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = encodeVarintQuery(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0xa
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryChallengeRequest) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryChallengeRequest) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryChallengeRequest) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Device != 0 {
+		i = encodeVarintQuery(dAtA, i, uint64(m.Device))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryChallengeResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryChallengeResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryChallengeResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Challenge) > 0 {
+		i -= len(m.Challenge)
+		copy(dAtA[i:], m.Challenge)
+		i = encodeVarintQuery(dAtA, i, uint64(len(m.Challenge)))
+		i--
+		dAtA[i] = 0x12
+	}
+	if m.Epoch != 0 {
+		i = encodeVarintQuery(dAtA, i, uint64(m.Epoch))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryTrustRequest) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryTrustRequest) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryTrustRequest) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Pagination != nil {
+		{
+			size, err := m.Pagination.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintQuery(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x12
+	}
+	if m.Use != 0 {
+		i = encodeVarintQuery(dAtA, i, uint64(m.Use))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryTrustResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryTrustResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryTrustResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Pagination != nil {
+		{
+			size, err := m.Pagination.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintQuery(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x12
+	}
+	if len(m.Trust) > 0 {
+		for iNdEx := len(m.Trust) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Trust[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintQuery(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0xa
+		}
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryCredentialsRequest) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryCredentialsRequest) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryCredentialsRequest) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Pagination != nil {
+		{
+			size, err := m.Pagination.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintQuery(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x12
+	}
+	if len(m.Owner) > 0 {
+		i -= len(m.Owner)
+		copy(dAtA[i:], m.Owner)
+		i = encodeVarintQuery(dAtA, i, uint64(len(m.Owner)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryCredentialsResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryCredentialsResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryCredentialsResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Pagination != nil {
+		{
+			size, err := m.Pagination.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintQuery(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x12
+	}
+	if len(m.Credentials) > 0 {
+		for iNdEx := len(m.Credentials) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Credentials[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintQuery(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0xa
+		}
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryRulesRequest) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryRulesRequest) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryRulesRequest) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Pagination != nil {
+		{
+			size, err := m.Pagination.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintQuery(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryRulesResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryRulesResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryRulesResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Pagination != nil {
+		{
+			size, err := m.Pagination.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintQuery(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x12
+	}
+	if len(m.Rules) > 0 {
+		for iNdEx := len(m.Rules) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Rules[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintQuery(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0xa
+		}
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryPermittedRequest) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryPermittedRequest) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryPermittedRequest) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Resource) > 0 {
+		i -= len(m.Resource)
+		copy(dAtA[i:], m.Resource)
+		i = encodeVarintQuery(dAtA, i, uint64(len(m.Resource)))
+		i--
+		dAtA[i] = 0x12
+	}
+	if m.Device != 0 {
+		i = encodeVarintQuery(dAtA, i, uint64(m.Device))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryPermittedResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryPermittedResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryPermittedResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Reason) > 0 {
+		i -= len(m.Reason)
+		copy(dAtA[i:], m.Reason)
+		i = encodeVarintQuery(dAtA, i, uint64(len(m.Reason)))
+		i--
+		dAtA[i] = 0x12
+	}
+	if m.Permitted {
+		i--
+		if m.Permitted {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryBanRequest) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryBanRequest) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryBanRequest) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Device != 0 {
+		i = encodeVarintQuery(dAtA, i, uint64(m.Device))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryBanResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryBanResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryBanResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.InForce {
+		i--
+		if m.InForce {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x10
+	}
+	{
+		size, err := m.Ban.MarshalToSizedBuffer(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = encodeVarintQuery(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0xa
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryBansRequest) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryBansRequest) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryBansRequest) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Pagination != nil {
+		{
+			size, err := m.Pagination.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintQuery(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryBansResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryBansResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryBansResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Pagination != nil {
+		{
+			size, err := m.Pagination.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintQuery(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x12
+	}
+	if len(m.Bans) > 0 {
+		for iNdEx := len(m.Bans) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Bans[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintQuery(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0xa
+		}
+	}
+	return len(dAtA) - i, nil
+}
+
 func encodeVarintQuery(dAtA []byte, offset int, v uint64) int {
 	offset -= sovQuery(v)
 	base := offset
@@ -1274,6 +3184,280 @@ func (m *QueryNonceResponse) Size() (n int) {
 	_ = l
 	if m.Nonce != 0 {
 		n += 1 + sovQuery(uint64(m.Nonce))
+	}
+	return n
+}
+
+func (m *QueryTierRequest) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Device != 0 {
+		n += 1 + sovQuery(uint64(m.Device))
+	}
+	return n
+}
+
+func (m *QueryTierResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Tier != 0 {
+		n += 1 + sovQuery(uint64(m.Tier))
+	}
+	l = len(m.Proves)
+	if l > 0 {
+		n += 1 + l + sovQuery(uint64(l))
+	}
+	l = len(m.DoesNotProve)
+	if l > 0 {
+		n += 1 + l + sovQuery(uint64(l))
+	}
+	if len(m.Attestations) > 0 {
+		for _, e := range m.Attestations {
+			l = e.Size()
+			n += 1 + l + sovQuery(uint64(l))
+		}
+	}
+	return n
+}
+
+func (m *AttestationStatus) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = m.Attestation.Size()
+	n += 1 + l + sovQuery(uint64(l))
+	l = len(m.Void)
+	if l > 0 {
+		n += 1 + l + sovQuery(uint64(l))
+	}
+	return n
+}
+
+func (m *QueryChallengeRequest) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Device != 0 {
+		n += 1 + sovQuery(uint64(m.Device))
+	}
+	return n
+}
+
+func (m *QueryChallengeResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Epoch != 0 {
+		n += 1 + sovQuery(uint64(m.Epoch))
+	}
+	l = len(m.Challenge)
+	if l > 0 {
+		n += 1 + l + sovQuery(uint64(l))
+	}
+	return n
+}
+
+func (m *QueryTrustRequest) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Use != 0 {
+		n += 1 + sovQuery(uint64(m.Use))
+	}
+	if m.Pagination != nil {
+		l = m.Pagination.Size()
+		n += 1 + l + sovQuery(uint64(l))
+	}
+	return n
+}
+
+func (m *QueryTrustResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if len(m.Trust) > 0 {
+		for _, e := range m.Trust {
+			l = e.Size()
+			n += 1 + l + sovQuery(uint64(l))
+		}
+	}
+	if m.Pagination != nil {
+		l = m.Pagination.Size()
+		n += 1 + l + sovQuery(uint64(l))
+	}
+	return n
+}
+
+func (m *QueryCredentialsRequest) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Owner)
+	if l > 0 {
+		n += 1 + l + sovQuery(uint64(l))
+	}
+	if m.Pagination != nil {
+		l = m.Pagination.Size()
+		n += 1 + l + sovQuery(uint64(l))
+	}
+	return n
+}
+
+func (m *QueryCredentialsResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if len(m.Credentials) > 0 {
+		for _, e := range m.Credentials {
+			l = e.Size()
+			n += 1 + l + sovQuery(uint64(l))
+		}
+	}
+	if m.Pagination != nil {
+		l = m.Pagination.Size()
+		n += 1 + l + sovQuery(uint64(l))
+	}
+	return n
+}
+
+func (m *QueryRulesRequest) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Pagination != nil {
+		l = m.Pagination.Size()
+		n += 1 + l + sovQuery(uint64(l))
+	}
+	return n
+}
+
+func (m *QueryRulesResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if len(m.Rules) > 0 {
+		for _, e := range m.Rules {
+			l = e.Size()
+			n += 1 + l + sovQuery(uint64(l))
+		}
+	}
+	if m.Pagination != nil {
+		l = m.Pagination.Size()
+		n += 1 + l + sovQuery(uint64(l))
+	}
+	return n
+}
+
+func (m *QueryPermittedRequest) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Device != 0 {
+		n += 1 + sovQuery(uint64(m.Device))
+	}
+	l = len(m.Resource)
+	if l > 0 {
+		n += 1 + l + sovQuery(uint64(l))
+	}
+	return n
+}
+
+func (m *QueryPermittedResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Permitted {
+		n += 2
+	}
+	l = len(m.Reason)
+	if l > 0 {
+		n += 1 + l + sovQuery(uint64(l))
+	}
+	return n
+}
+
+func (m *QueryBanRequest) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Device != 0 {
+		n += 1 + sovQuery(uint64(m.Device))
+	}
+	return n
+}
+
+func (m *QueryBanResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = m.Ban.Size()
+	n += 1 + l + sovQuery(uint64(l))
+	if m.InForce {
+		n += 2
+	}
+	return n
+}
+
+func (m *QueryBansRequest) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Pagination != nil {
+		l = m.Pagination.Size()
+		n += 1 + l + sovQuery(uint64(l))
+	}
+	return n
+}
+
+func (m *QueryBansResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if len(m.Bans) > 0 {
+		for _, e := range m.Bans {
+			l = e.Size()
+			n += 1 + l + sovQuery(uint64(l))
+		}
+	}
+	if m.Pagination != nil {
+		l = m.Pagination.Size()
+		n += 1 + l + sovQuery(uint64(l))
 	}
 	return n
 }
@@ -2168,6 +4352,1779 @@ func (m *QueryNonceResponse) Unmarshal(dAtA []byte) error {
 					break
 				}
 			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipQuery(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryTierRequest) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowQuery
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryTierRequest: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryTierRequest: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Device", wireType)
+			}
+			m.Device = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Device |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipQuery(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryTierResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowQuery
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryTierResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryTierResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Tier", wireType)
+			}
+			m.Tier = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Tier |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Proves", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Proves = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field DoesNotProve", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.DoesNotProve = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 4:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Attestations", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Attestations = append(m.Attestations, AttestationStatus{})
+			if err := m.Attestations[len(m.Attestations)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipQuery(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *AttestationStatus) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowQuery
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: AttestationStatus: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: AttestationStatus: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Attestation", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Attestation.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Void", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Void = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipQuery(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryChallengeRequest) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowQuery
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryChallengeRequest: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryChallengeRequest: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Device", wireType)
+			}
+			m.Device = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Device |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipQuery(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryChallengeResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowQuery
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryChallengeResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryChallengeResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Epoch", wireType)
+			}
+			m.Epoch = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Epoch |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Challenge", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Challenge = append(m.Challenge[:0], dAtA[iNdEx:postIndex]...)
+			if m.Challenge == nil {
+				m.Challenge = []byte{}
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipQuery(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryTrustRequest) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowQuery
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryTrustRequest: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryTrustRequest: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Use", wireType)
+			}
+			m.Use = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Use |= TrustUse(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Pagination", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Pagination == nil {
+				m.Pagination = &query.PageRequest{}
+			}
+			if err := m.Pagination.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipQuery(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryTrustResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowQuery
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryTrustResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryTrustResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Trust", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Trust = append(m.Trust, TrustAnchor{})
+			if err := m.Trust[len(m.Trust)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Pagination", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Pagination == nil {
+				m.Pagination = &query.PageResponse{}
+			}
+			if err := m.Pagination.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipQuery(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryCredentialsRequest) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowQuery
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryCredentialsRequest: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryCredentialsRequest: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Owner", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Owner = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Pagination", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Pagination == nil {
+				m.Pagination = &query.PageRequest{}
+			}
+			if err := m.Pagination.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipQuery(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryCredentialsResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowQuery
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryCredentialsResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryCredentialsResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Credentials", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Credentials = append(m.Credentials, Credential{})
+			if err := m.Credentials[len(m.Credentials)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Pagination", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Pagination == nil {
+				m.Pagination = &query.PageResponse{}
+			}
+			if err := m.Pagination.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipQuery(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryRulesRequest) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowQuery
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryRulesRequest: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryRulesRequest: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Pagination", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Pagination == nil {
+				m.Pagination = &query.PageRequest{}
+			}
+			if err := m.Pagination.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipQuery(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryRulesResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowQuery
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryRulesResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryRulesResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Rules", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Rules = append(m.Rules, Rule{})
+			if err := m.Rules[len(m.Rules)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Pagination", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Pagination == nil {
+				m.Pagination = &query.PageResponse{}
+			}
+			if err := m.Pagination.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipQuery(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryPermittedRequest) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowQuery
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryPermittedRequest: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryPermittedRequest: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Device", wireType)
+			}
+			m.Device = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Device |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Resource", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Resource = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipQuery(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryPermittedResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowQuery
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryPermittedResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryPermittedResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Permitted", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.Permitted = bool(v != 0)
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Reason", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Reason = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipQuery(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryBanRequest) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowQuery
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryBanRequest: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryBanRequest: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Device", wireType)
+			}
+			m.Device = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Device |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipQuery(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryBanResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowQuery
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryBanResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryBanResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Ban", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Ban.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field InForce", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.InForce = bool(v != 0)
+		default:
+			iNdEx = preIndex
+			skippy, err := skipQuery(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryBansRequest) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowQuery
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryBansRequest: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryBansRequest: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Pagination", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Pagination == nil {
+				m.Pagination = &query.PageRequest{}
+			}
+			if err := m.Pagination.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipQuery(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryBansResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowQuery
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryBansResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryBansResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Bans", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Bans = append(m.Bans, Ban{})
+			if err := m.Bans[len(m.Bans)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Pagination", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Pagination == nil {
+				m.Pagination = &query.PageResponse{}
+			}
+			if err := m.Pagination.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
 		default:
 			iNdEx = preIndex
 			skippy, err := skipQuery(dAtA[iNdEx:])

@@ -1014,6 +1014,993 @@ func (m *MsgUpdateParamsResponse) XXX_DiscardUnknown() {
 
 var xxx_messageInfo_MsgUpdateParamsResponse proto.InternalMessageInfo
 
+// MsgAttest brings evidence about a device: exactly one of tls, manufacturer and tpm.
+type MsgAttest struct {
+	Operator string `protobuf:"bytes,1,opt,name=operator,proto3" json:"operator,omitempty"`
+	Device   uint64 `protobuf:"varint,2,opt,name=device,proto3" json:"device,omitempty"`
+	// Epoch whose beacon the evidence was made with.
+	Epoch        uint64                `protobuf:"varint,3,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Tls          *TLSEvidence          `protobuf:"bytes,4,opt,name=tls,proto3" json:"tls,omitempty"`
+	Manufacturer *ManufacturerEvidence `protobuf:"bytes,5,opt,name=manufacturer,proto3" json:"manufacturer,omitempty"`
+	Tpm          *TPMEvidence          `protobuf:"bytes,6,opt,name=tpm,proto3" json:"tpm,omitempty"`
+}
+
+func (m *MsgAttest) Reset()         { *m = MsgAttest{} }
+func (m *MsgAttest) String() string { return proto.CompactTextString(m) }
+func (*MsgAttest) ProtoMessage()    {}
+func (*MsgAttest) Descriptor() ([]byte, []int) {
+	return fileDescriptor_6948beb8b0869373, []int{18}
+}
+func (m *MsgAttest) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgAttest) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgAttest.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgAttest) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgAttest.Merge(m, src)
+}
+func (m *MsgAttest) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgAttest) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgAttest.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgAttest proto.InternalMessageInfo
+
+func (m *MsgAttest) GetOperator() string {
+	if m != nil {
+		return m.Operator
+	}
+	return ""
+}
+
+func (m *MsgAttest) GetDevice() uint64 {
+	if m != nil {
+		return m.Device
+	}
+	return 0
+}
+
+func (m *MsgAttest) GetEpoch() uint64 {
+	if m != nil {
+		return m.Epoch
+	}
+	return 0
+}
+
+func (m *MsgAttest) GetTls() *TLSEvidence {
+	if m != nil {
+		return m.Tls
+	}
+	return nil
+}
+
+func (m *MsgAttest) GetManufacturer() *ManufacturerEvidence {
+	if m != nil {
+		return m.Manufacturer
+	}
+	return nil
+}
+
+func (m *MsgAttest) GetTpm() *TPMEvidence {
+	if m != nil {
+		return m.Tpm
+	}
+	return nil
+}
+
+// MsgAttestResponse says what the evidence is good for.
+type MsgAttestResponse struct {
+	Tier      uint32 `protobuf:"varint,1,opt,name=tier,proto3" json:"tier,omitempty"`
+	ExpiresAt int64  `protobuf:"varint,2,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+}
+
+func (m *MsgAttestResponse) Reset()         { *m = MsgAttestResponse{} }
+func (m *MsgAttestResponse) String() string { return proto.CompactTextString(m) }
+func (*MsgAttestResponse) ProtoMessage()    {}
+func (*MsgAttestResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_6948beb8b0869373, []int{19}
+}
+func (m *MsgAttestResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgAttestResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgAttestResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgAttestResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgAttestResponse.Merge(m, src)
+}
+func (m *MsgAttestResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgAttestResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgAttestResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgAttestResponse proto.InternalMessageInfo
+
+func (m *MsgAttestResponse) GetTier() uint32 {
+	if m != nil {
+		return m.Tier
+	}
+	return 0
+}
+
+func (m *MsgAttestResponse) GetExpiresAt() int64 {
+	if m != nil {
+		return m.ExpiresAt
+	}
+	return 0
+}
+
+// MsgRevoke ends all that rests on an anchor.
+type MsgRevoke struct {
+	// Governance, or anyone who has the signature of a trust anchor.
+	Sender string `protobuf:"bytes,1,opt,name=sender,proto3" json:"sender,omitempty"`
+	// SHA-256: for governance, any anchor of an attestation; otherwise of the device key, attestation
+	// key or document that the trust anchor itself signed for.
+	Anchor []byte `protobuf:"bytes,2,opt,name=anchor,proto3" json:"anchor,omitempty"`
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The manufacturer, attester or issuer that takes back its word; empty for governance.
+	By TrustRef `protobuf:"bytes,4,opt,name=by,proto3" json:"by"`
+	// By that key, over core/attest.RevocationBytes(chain, fingerprint, anchor).
+	Signature []byte `protobuf:"bytes,5,opt,name=signature,proto3" json:"signature,omitempty"`
+}
+
+func (m *MsgRevoke) Reset()         { *m = MsgRevoke{} }
+func (m *MsgRevoke) String() string { return proto.CompactTextString(m) }
+func (*MsgRevoke) ProtoMessage()    {}
+func (*MsgRevoke) Descriptor() ([]byte, []int) {
+	return fileDescriptor_6948beb8b0869373, []int{20}
+}
+func (m *MsgRevoke) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgRevoke) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgRevoke.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgRevoke) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgRevoke.Merge(m, src)
+}
+func (m *MsgRevoke) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgRevoke) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgRevoke.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgRevoke proto.InternalMessageInfo
+
+func (m *MsgRevoke) GetSender() string {
+	if m != nil {
+		return m.Sender
+	}
+	return ""
+}
+
+func (m *MsgRevoke) GetAnchor() []byte {
+	if m != nil {
+		return m.Anchor
+	}
+	return nil
+}
+
+func (m *MsgRevoke) GetReason() string {
+	if m != nil {
+		return m.Reason
+	}
+	return ""
+}
+
+func (m *MsgRevoke) GetBy() TrustRef {
+	if m != nil {
+		return m.By
+	}
+	return TrustRef{}
+}
+
+func (m *MsgRevoke) GetSignature() []byte {
+	if m != nil {
+		return m.Signature
+	}
+	return nil
+}
+
+// MsgRevokeResponse is empty.
+type MsgRevokeResponse struct {
+}
+
+func (m *MsgRevokeResponse) Reset()         { *m = MsgRevokeResponse{} }
+func (m *MsgRevokeResponse) String() string { return proto.CompactTextString(m) }
+func (*MsgRevokeResponse) ProtoMessage()    {}
+func (*MsgRevokeResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_6948beb8b0869373, []int{21}
+}
+func (m *MsgRevokeResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgRevokeResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgRevokeResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgRevokeResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgRevokeResponse.Merge(m, src)
+}
+func (m *MsgRevokeResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgRevokeResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgRevokeResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgRevokeResponse proto.InternalMessageInfo
+
+// MsgPresentCredential records an issuer's statement.
+type MsgPresentCredential struct {
+	Owner string `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
+	// 0 for all devices of the owner.
+	Device uint64 `protobuf:"varint,2,opt,name=device,proto3" json:"device,omitempty"`
+	Kind   string `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
+	Issuer []byte `protobuf:"bytes,4,opt,name=issuer,proto3" json:"issuer,omitempty"`
+	Hash   []byte `protobuf:"bytes,5,opt,name=hash,proto3" json:"hash,omitempty"`
+	Expiry int64  `protobuf:"varint,6,opt,name=expiry,proto3" json:"expiry,omitempty"`
+	// By the issuer, over core/attest.CredentialBytes(chain, owner, device, kind, hash, expiry).
+	Signature []byte `protobuf:"bytes,7,opt,name=signature,proto3" json:"signature,omitempty"`
+}
+
+func (m *MsgPresentCredential) Reset()         { *m = MsgPresentCredential{} }
+func (m *MsgPresentCredential) String() string { return proto.CompactTextString(m) }
+func (*MsgPresentCredential) ProtoMessage()    {}
+func (*MsgPresentCredential) Descriptor() ([]byte, []int) {
+	return fileDescriptor_6948beb8b0869373, []int{22}
+}
+func (m *MsgPresentCredential) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgPresentCredential) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgPresentCredential.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgPresentCredential) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgPresentCredential.Merge(m, src)
+}
+func (m *MsgPresentCredential) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgPresentCredential) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgPresentCredential.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgPresentCredential proto.InternalMessageInfo
+
+func (m *MsgPresentCredential) GetOwner() string {
+	if m != nil {
+		return m.Owner
+	}
+	return ""
+}
+
+func (m *MsgPresentCredential) GetDevice() uint64 {
+	if m != nil {
+		return m.Device
+	}
+	return 0
+}
+
+func (m *MsgPresentCredential) GetKind() string {
+	if m != nil {
+		return m.Kind
+	}
+	return ""
+}
+
+func (m *MsgPresentCredential) GetIssuer() []byte {
+	if m != nil {
+		return m.Issuer
+	}
+	return nil
+}
+
+func (m *MsgPresentCredential) GetHash() []byte {
+	if m != nil {
+		return m.Hash
+	}
+	return nil
+}
+
+func (m *MsgPresentCredential) GetExpiry() int64 {
+	if m != nil {
+		return m.Expiry
+	}
+	return 0
+}
+
+func (m *MsgPresentCredential) GetSignature() []byte {
+	if m != nil {
+		return m.Signature
+	}
+	return nil
+}
+
+// MsgPresentCredentialResponse is empty.
+type MsgPresentCredentialResponse struct {
+}
+
+func (m *MsgPresentCredentialResponse) Reset()         { *m = MsgPresentCredentialResponse{} }
+func (m *MsgPresentCredentialResponse) String() string { return proto.CompactTextString(m) }
+func (*MsgPresentCredentialResponse) ProtoMessage()    {}
+func (*MsgPresentCredentialResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_6948beb8b0869373, []int{23}
+}
+func (m *MsgPresentCredentialResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgPresentCredentialResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgPresentCredentialResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgPresentCredentialResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgPresentCredentialResponse.Merge(m, src)
+}
+func (m *MsgPresentCredentialResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgPresentCredentialResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgPresentCredentialResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgPresentCredentialResponse proto.InternalMessageInfo
+
+// MsgAppeal asks governance to look again at a ban; takes the deposit of the params.
+type MsgAppeal struct {
+	Owner  string `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
+	Device uint64 `protobuf:"varint,2,opt,name=device,proto3" json:"device,omitempty"`
+	// SHA-256 of the statement that voters are to read.
+	Statement []byte `protobuf:"bytes,3,opt,name=statement,proto3" json:"statement,omitempty"`
+}
+
+func (m *MsgAppeal) Reset()         { *m = MsgAppeal{} }
+func (m *MsgAppeal) String() string { return proto.CompactTextString(m) }
+func (*MsgAppeal) ProtoMessage()    {}
+func (*MsgAppeal) Descriptor() ([]byte, []int) {
+	return fileDescriptor_6948beb8b0869373, []int{24}
+}
+func (m *MsgAppeal) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgAppeal) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgAppeal.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgAppeal) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgAppeal.Merge(m, src)
+}
+func (m *MsgAppeal) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgAppeal) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgAppeal.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgAppeal proto.InternalMessageInfo
+
+func (m *MsgAppeal) GetOwner() string {
+	if m != nil {
+		return m.Owner
+	}
+	return ""
+}
+
+func (m *MsgAppeal) GetDevice() uint64 {
+	if m != nil {
+		return m.Device
+	}
+	return 0
+}
+
+func (m *MsgAppeal) GetStatement() []byte {
+	if m != nil {
+		return m.Statement
+	}
+	return nil
+}
+
+// MsgAppealResponse says by when it will be decided.
+type MsgAppealResponse struct {
+	Deadline int64 `protobuf:"varint,1,opt,name=deadline,proto3" json:"deadline,omitempty"`
+}
+
+func (m *MsgAppealResponse) Reset()         { *m = MsgAppealResponse{} }
+func (m *MsgAppealResponse) String() string { return proto.CompactTextString(m) }
+func (*MsgAppealResponse) ProtoMessage()    {}
+func (*MsgAppealResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_6948beb8b0869373, []int{25}
+}
+func (m *MsgAppealResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgAppealResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgAppealResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgAppealResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgAppealResponse.Merge(m, src)
+}
+func (m *MsgAppealResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgAppealResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgAppealResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgAppealResponse proto.InternalMessageInfo
+
+func (m *MsgAppealResponse) GetDeadline() int64 {
+	if m != nil {
+		return m.Deadline
+	}
+	return 0
+}
+
+// MsgReclaimAppeal takes back the deposit of an appeal that nobody decided.
+type MsgReclaimAppeal struct {
+	Owner  string `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
+	Device uint64 `protobuf:"varint,2,opt,name=device,proto3" json:"device,omitempty"`
+}
+
+func (m *MsgReclaimAppeal) Reset()         { *m = MsgReclaimAppeal{} }
+func (m *MsgReclaimAppeal) String() string { return proto.CompactTextString(m) }
+func (*MsgReclaimAppeal) ProtoMessage()    {}
+func (*MsgReclaimAppeal) Descriptor() ([]byte, []int) {
+	return fileDescriptor_6948beb8b0869373, []int{26}
+}
+func (m *MsgReclaimAppeal) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgReclaimAppeal) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgReclaimAppeal.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgReclaimAppeal) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgReclaimAppeal.Merge(m, src)
+}
+func (m *MsgReclaimAppeal) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgReclaimAppeal) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgReclaimAppeal.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgReclaimAppeal proto.InternalMessageInfo
+
+func (m *MsgReclaimAppeal) GetOwner() string {
+	if m != nil {
+		return m.Owner
+	}
+	return ""
+}
+
+func (m *MsgReclaimAppeal) GetDevice() uint64 {
+	if m != nil {
+		return m.Device
+	}
+	return 0
+}
+
+// MsgReclaimAppealResponse is empty.
+type MsgReclaimAppealResponse struct {
+}
+
+func (m *MsgReclaimAppealResponse) Reset()         { *m = MsgReclaimAppealResponse{} }
+func (m *MsgReclaimAppealResponse) String() string { return proto.CompactTextString(m) }
+func (*MsgReclaimAppealResponse) ProtoMessage()    {}
+func (*MsgReclaimAppealResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_6948beb8b0869373, []int{27}
+}
+func (m *MsgReclaimAppealResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgReclaimAppealResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgReclaimAppealResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgReclaimAppealResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgReclaimAppealResponse.Merge(m, src)
+}
+func (m *MsgReclaimAppealResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgReclaimAppealResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgReclaimAppealResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgReclaimAppealResponse proto.InternalMessageInfo
+
+// MsgUpdateTrust changes what the chain trusts. Adding what is listed replaces it.
+type MsgUpdateTrust struct {
+	Authority string        `protobuf:"bytes,1,opt,name=authority,proto3" json:"authority,omitempty"`
+	Add       []TrustAnchor `protobuf:"bytes,2,rep,name=add,proto3" json:"add"`
+	Remove    []TrustRef    `protobuf:"bytes,3,rep,name=remove,proto3" json:"remove"`
+}
+
+func (m *MsgUpdateTrust) Reset()         { *m = MsgUpdateTrust{} }
+func (m *MsgUpdateTrust) String() string { return proto.CompactTextString(m) }
+func (*MsgUpdateTrust) ProtoMessage()    {}
+func (*MsgUpdateTrust) Descriptor() ([]byte, []int) {
+	return fileDescriptor_6948beb8b0869373, []int{28}
+}
+func (m *MsgUpdateTrust) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgUpdateTrust) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgUpdateTrust.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgUpdateTrust) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgUpdateTrust.Merge(m, src)
+}
+func (m *MsgUpdateTrust) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgUpdateTrust) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgUpdateTrust.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgUpdateTrust proto.InternalMessageInfo
+
+func (m *MsgUpdateTrust) GetAuthority() string {
+	if m != nil {
+		return m.Authority
+	}
+	return ""
+}
+
+func (m *MsgUpdateTrust) GetAdd() []TrustAnchor {
+	if m != nil {
+		return m.Add
+	}
+	return nil
+}
+
+func (m *MsgUpdateTrust) GetRemove() []TrustRef {
+	if m != nil {
+		return m.Remove
+	}
+	return nil
+}
+
+// MsgUpdateTrustResponse is empty.
+type MsgUpdateTrustResponse struct {
+}
+
+func (m *MsgUpdateTrustResponse) Reset()         { *m = MsgUpdateTrustResponse{} }
+func (m *MsgUpdateTrustResponse) String() string { return proto.CompactTextString(m) }
+func (*MsgUpdateTrustResponse) ProtoMessage()    {}
+func (*MsgUpdateTrustResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_6948beb8b0869373, []int{29}
+}
+func (m *MsgUpdateTrustResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgUpdateTrustResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgUpdateTrustResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgUpdateTrustResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgUpdateTrustResponse.Merge(m, src)
+}
+func (m *MsgUpdateTrustResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgUpdateTrustResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgUpdateTrustResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgUpdateTrustResponse proto.InternalMessageInfo
+
+// MsgUpdateRules changes region rules. Setting a rule that stands replaces it.
+type MsgUpdateRules struct {
+	Authority string    `protobuf:"bytes,1,opt,name=authority,proto3" json:"authority,omitempty"`
+	Set       []Rule    `protobuf:"bytes,2,rep,name=set,proto3" json:"set"`
+	Remove    []RuleRef `protobuf:"bytes,3,rep,name=remove,proto3" json:"remove"`
+}
+
+func (m *MsgUpdateRules) Reset()         { *m = MsgUpdateRules{} }
+func (m *MsgUpdateRules) String() string { return proto.CompactTextString(m) }
+func (*MsgUpdateRules) ProtoMessage()    {}
+func (*MsgUpdateRules) Descriptor() ([]byte, []int) {
+	return fileDescriptor_6948beb8b0869373, []int{30}
+}
+func (m *MsgUpdateRules) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgUpdateRules) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgUpdateRules.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgUpdateRules) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgUpdateRules.Merge(m, src)
+}
+func (m *MsgUpdateRules) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgUpdateRules) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgUpdateRules.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgUpdateRules proto.InternalMessageInfo
+
+func (m *MsgUpdateRules) GetAuthority() string {
+	if m != nil {
+		return m.Authority
+	}
+	return ""
+}
+
+func (m *MsgUpdateRules) GetSet() []Rule {
+	if m != nil {
+		return m.Set
+	}
+	return nil
+}
+
+func (m *MsgUpdateRules) GetRemove() []RuleRef {
+	if m != nil {
+		return m.Remove
+	}
+	return nil
+}
+
+// MsgUpdateRulesResponse is empty.
+type MsgUpdateRulesResponse struct {
+}
+
+func (m *MsgUpdateRulesResponse) Reset()         { *m = MsgUpdateRulesResponse{} }
+func (m *MsgUpdateRulesResponse) String() string { return proto.CompactTextString(m) }
+func (*MsgUpdateRulesResponse) ProtoMessage()    {}
+func (*MsgUpdateRulesResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_6948beb8b0869373, []int{31}
+}
+func (m *MsgUpdateRulesResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgUpdateRulesResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgUpdateRulesResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgUpdateRulesResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgUpdateRulesResponse.Merge(m, src)
+}
+func (m *MsgUpdateRulesResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgUpdateRulesResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgUpdateRulesResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgUpdateRulesResponse proto.InternalMessageInfo
+
+// MsgBan keeps a device out.
+type MsgBan struct {
+	Authority string    `protobuf:"bytes,1,opt,name=authority,proto3" json:"authority,omitempty"`
+	Device    uint64    `protobuf:"varint,2,opt,name=device,proto3" json:"device,omitempty"`
+	Reason    BanReason `protobuf:"varint,3,opt,name=reason,proto3,enum=cairn.device.v1.BanReason" json:"reason,omitempty"`
+	Evidence  []byte    `protobuf:"bytes,4,opt,name=evidence,proto3" json:"evidence,omitempty"`
+}
+
+func (m *MsgBan) Reset()         { *m = MsgBan{} }
+func (m *MsgBan) String() string { return proto.CompactTextString(m) }
+func (*MsgBan) ProtoMessage()    {}
+func (*MsgBan) Descriptor() ([]byte, []int) {
+	return fileDescriptor_6948beb8b0869373, []int{32}
+}
+func (m *MsgBan) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgBan) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgBan.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgBan) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgBan.Merge(m, src)
+}
+func (m *MsgBan) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgBan) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgBan.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgBan proto.InternalMessageInfo
+
+func (m *MsgBan) GetAuthority() string {
+	if m != nil {
+		return m.Authority
+	}
+	return ""
+}
+
+func (m *MsgBan) GetDevice() uint64 {
+	if m != nil {
+		return m.Device
+	}
+	return 0
+}
+
+func (m *MsgBan) GetReason() BanReason {
+	if m != nil {
+		return m.Reason
+	}
+	return BanReason_BAN_REASON_UNSPECIFIED
+}
+
+func (m *MsgBan) GetEvidence() []byte {
+	if m != nil {
+		return m.Evidence
+	}
+	return nil
+}
+
+// MsgBanResponse is empty.
+type MsgBanResponse struct {
+}
+
+func (m *MsgBanResponse) Reset()         { *m = MsgBanResponse{} }
+func (m *MsgBanResponse) String() string { return proto.CompactTextString(m) }
+func (*MsgBanResponse) ProtoMessage()    {}
+func (*MsgBanResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_6948beb8b0869373, []int{33}
+}
+func (m *MsgBanResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgBanResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgBanResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgBanResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgBanResponse.Merge(m, src)
+}
+func (m *MsgBanResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgBanResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgBanResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgBanResponse proto.InternalMessageInfo
+
+// MsgDecideAppeal is governance's verdict on a ban.
+type MsgDecideAppeal struct {
+	Authority string  `protobuf:"bytes,1,opt,name=authority,proto3" json:"authority,omitempty"`
+	Device    uint64  `protobuf:"varint,2,opt,name=device,proto3" json:"device,omitempty"`
+	Verdict   Verdict `protobuf:"varint,3,opt,name=verdict,proto3,enum=cairn.device.v1.Verdict" json:"verdict,omitempty"`
+}
+
+func (m *MsgDecideAppeal) Reset()         { *m = MsgDecideAppeal{} }
+func (m *MsgDecideAppeal) String() string { return proto.CompactTextString(m) }
+func (*MsgDecideAppeal) ProtoMessage()    {}
+func (*MsgDecideAppeal) Descriptor() ([]byte, []int) {
+	return fileDescriptor_6948beb8b0869373, []int{34}
+}
+func (m *MsgDecideAppeal) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgDecideAppeal) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgDecideAppeal.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgDecideAppeal) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgDecideAppeal.Merge(m, src)
+}
+func (m *MsgDecideAppeal) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgDecideAppeal) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgDecideAppeal.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgDecideAppeal proto.InternalMessageInfo
+
+func (m *MsgDecideAppeal) GetAuthority() string {
+	if m != nil {
+		return m.Authority
+	}
+	return ""
+}
+
+func (m *MsgDecideAppeal) GetDevice() uint64 {
+	if m != nil {
+		return m.Device
+	}
+	return 0
+}
+
+func (m *MsgDecideAppeal) GetVerdict() Verdict {
+	if m != nil {
+		return m.Verdict
+	}
+	return Verdict_VERDICT_UNSPECIFIED
+}
+
+// MsgDecideAppealResponse is empty.
+type MsgDecideAppealResponse struct {
+}
+
+func (m *MsgDecideAppealResponse) Reset()         { *m = MsgDecideAppealResponse{} }
+func (m *MsgDecideAppealResponse) String() string { return proto.CompactTextString(m) }
+func (*MsgDecideAppealResponse) ProtoMessage()    {}
+func (*MsgDecideAppealResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_6948beb8b0869373, []int{35}
+}
+func (m *MsgDecideAppealResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgDecideAppealResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgDecideAppealResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgDecideAppealResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgDecideAppealResponse.Merge(m, src)
+}
+func (m *MsgDecideAppealResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgDecideAppealResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgDecideAppealResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgDecideAppealResponse proto.InternalMessageInfo
+
 func init() {
 	proto.RegisterType((*MsgRegister)(nil), "cairn.device.v1.MsgRegister")
 	proto.RegisterType((*MsgRegisterResponse)(nil), "cairn.device.v1.MsgRegisterResponse")
@@ -1033,77 +2020,140 @@ func init() {
 	proto.RegisterType((*MsgRetireResponse)(nil), "cairn.device.v1.MsgRetireResponse")
 	proto.RegisterType((*MsgUpdateParams)(nil), "cairn.device.v1.MsgUpdateParams")
 	proto.RegisterType((*MsgUpdateParamsResponse)(nil), "cairn.device.v1.MsgUpdateParamsResponse")
+	proto.RegisterType((*MsgAttest)(nil), "cairn.device.v1.MsgAttest")
+	proto.RegisterType((*MsgAttestResponse)(nil), "cairn.device.v1.MsgAttestResponse")
+	proto.RegisterType((*MsgRevoke)(nil), "cairn.device.v1.MsgRevoke")
+	proto.RegisterType((*MsgRevokeResponse)(nil), "cairn.device.v1.MsgRevokeResponse")
+	proto.RegisterType((*MsgPresentCredential)(nil), "cairn.device.v1.MsgPresentCredential")
+	proto.RegisterType((*MsgPresentCredentialResponse)(nil), "cairn.device.v1.MsgPresentCredentialResponse")
+	proto.RegisterType((*MsgAppeal)(nil), "cairn.device.v1.MsgAppeal")
+	proto.RegisterType((*MsgAppealResponse)(nil), "cairn.device.v1.MsgAppealResponse")
+	proto.RegisterType((*MsgReclaimAppeal)(nil), "cairn.device.v1.MsgReclaimAppeal")
+	proto.RegisterType((*MsgReclaimAppealResponse)(nil), "cairn.device.v1.MsgReclaimAppealResponse")
+	proto.RegisterType((*MsgUpdateTrust)(nil), "cairn.device.v1.MsgUpdateTrust")
+	proto.RegisterType((*MsgUpdateTrustResponse)(nil), "cairn.device.v1.MsgUpdateTrustResponse")
+	proto.RegisterType((*MsgUpdateRules)(nil), "cairn.device.v1.MsgUpdateRules")
+	proto.RegisterType((*MsgUpdateRulesResponse)(nil), "cairn.device.v1.MsgUpdateRulesResponse")
+	proto.RegisterType((*MsgBan)(nil), "cairn.device.v1.MsgBan")
+	proto.RegisterType((*MsgBanResponse)(nil), "cairn.device.v1.MsgBanResponse")
+	proto.RegisterType((*MsgDecideAppeal)(nil), "cairn.device.v1.MsgDecideAppeal")
+	proto.RegisterType((*MsgDecideAppealResponse)(nil), "cairn.device.v1.MsgDecideAppealResponse")
 }
 
 func init() { proto.RegisterFile("cairn/device/v1/tx.proto", fileDescriptor_6948beb8b0869373) }
 
 var fileDescriptor_6948beb8b0869373 = []byte{
-	// 1025 bytes of a gzipped FileDescriptorProto
-	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0xac, 0x57, 0xcf, 0x6f, 0xdc, 0x44,
-	0x14, 0x8e, 0xb3, 0x3f, 0xba, 0x3b, 0xa9, 0x52, 0x65, 0x08, 0x8d, 0xe3, 0x86, 0x65, 0x65, 0x28,
-	0xac, 0x56, 0x8a, 0xad, 0xdd, 0x52, 0x40, 0xdb, 0x53, 0x02, 0x07, 0xa4, 0x2a, 0x6d, 0xe5, 0xd2,
-	0x4b, 0x2f, 0xc1, 0x6b, 0x4f, 0x5d, 0x2b, 0xbb, 0x33, 0x96, 0x3d, 0xbb, 0x21, 0x37, 0x04, 0x37,
-	0x4e, 0xfc, 0x23, 0x48, 0x41, 0xe2, 0x00, 0x37, 0x24, 0x2e, 0x3d, 0x56, 0x9c, 0x38, 0x21, 0x94,
-	0x1c, 0xf2, 0x6f, 0xa0, 0xf9, 0xe1, 0x59, 0xdb, 0xeb, 0xed, 0x2e, 0x4a, 0x2f, 0x91, 0xdf, 0x7c,
-	0x6f, 0x9e, 0xbf, 0xef, 0x7d, 0xe3, 0x37, 0x1b, 0xa0, 0x7b, 0x6e, 0x18, 0x63, 0xdb, 0x47, 0xd3,
-	0xd0, 0x43, 0xf6, 0xb4, 0x67, 0xd3, 0x6f, 0xad, 0x28, 0x26, 0x94, 0xc0, 0x5b, 0x1c, 0xb1, 0x04,
-	0x62, 0x4d, 0x7b, 0xc6, 0x96, 0x3b, 0x0e, 0x31, 0xb1, 0xf9, 0x5f, 0x91, 0x63, 0xec, 0x15, 0x77,
-	0xcb, 0x6c, 0x81, 0xb6, 0x3c, 0x92, 0x8c, 0x49, 0x62, 0x0f, 0xdd, 0x84, 0x81, 0x43, 0x44, 0xdd,
-	0x9e, 0xed, 0x91, 0x10, 0x4b, 0x7c, 0x47, 0xe2, 0xe3, 0x24, 0x60, 0x7b, 0xc7, 0x49, 0x20, 0x81,
-	0x5d, 0x01, 0x1c, 0xf3, 0xc8, 0x16, 0x81, 0x84, 0xb6, 0x03, 0x12, 0x10, 0xb1, 0xce, 0x9e, 0xc4,
-	0xaa, 0xf9, 0x7b, 0x05, 0x6c, 0x1c, 0x25, 0x81, 0x83, 0x82, 0x30, 0xa1, 0x28, 0x86, 0x16, 0xa8,
-	0x91, 0x53, 0x8c, 0x62, 0x5d, 0x6b, 0x6b, 0x9d, 0xe6, 0xa1, 0xfe, 0xd7, 0xaf, 0xfb, 0xdb, 0xb2,
-	0xcc, 0x81, 0xef, 0xc7, 0x28, 0x49, 0x9e, 0xd2, 0x38, 0xc4, 0x81, 0x23, 0xd2, 0xe0, 0x27, 0xa0,
-	0x41, 0x22, 0x14, 0xbb, 0x94, 0xc4, 0xfa, 0xfa, 0x92, 0x2d, 0x2a, 0x13, 0x7e, 0x0e, 0xea, 0xd1,
-	0x64, 0x78, 0x82, 0xce, 0xf4, 0x4a, 0x5b, 0xeb, 0x6c, 0xf4, 0x0d, 0xab, 0xd0, 0x32, 0xeb, 0xc9,
-	0x64, 0x38, 0x0a, 0xbd, 0x87, 0xe8, 0xec, 0xb0, 0xfa, 0xea, 0x9f, 0xf7, 0xd7, 0x1c, 0x99, 0x0f,
-	0x21, 0xa8, 0x9e, 0x84, 0xd8, 0xd7, 0xab, 0xec, 0x5d, 0x0e, 0x7f, 0x86, 0xdb, 0xa0, 0x36, 0x26,
-	0x3e, 0x1a, 0xe9, 0x35, 0xbe, 0x28, 0x02, 0x96, 0xe9, 0xa1, 0xd1, 0x48, 0xaf, 0xb7, 0xb5, 0x4e,
-	0xd5, 0xe1, 0xcf, 0x70, 0x0f, 0x34, 0xd1, 0x08, 0x4d, 0x5d, 0x1a, 0x12, 0xac, 0xdf, 0x68, 0x6b,
-	0x9d, 0x2d, 0x67, 0xb6, 0x00, 0x6f, 0x83, 0x7a, 0x8c, 0x02, 0x06, 0x35, 0x78, 0x21, 0x19, 0x41,
-	0x03, 0x34, 0x10, 0xf6, 0x23, 0x12, 0x62, 0xaa, 0x37, 0x39, 0xa2, 0x62, 0x78, 0x0f, 0x54, 0x87,
-	0x04, 0xfb, 0x3a, 0xe0, 0x3a, 0x76, 0x2d, 0x29, 0x9c, 0x19, 0x67, 0x49, 0xe3, 0xac, 0x2f, 0x48,
-	0x88, 0xa5, 0x0c, 0x9e, 0xcc, 0x68, 0x24, 0x61, 0x80, 0x5d, 0x3a, 0x89, 0x91, 0xbe, 0xd1, 0xd6,
-	0x3a, 0x37, 0x9d, 0xd9, 0xc2, 0xe0, 0xe3, 0xef, 0xaf, 0xce, 0xbb, 0xa2, 0xbd, 0x3f, 0x5e, 0x9d,
-	0x77, 0xf3, 0xe7, 0x2c, 0xe3, 0x95, 0x79, 0x17, 0xbc, 0x93, 0x09, 0x1d, 0x94, 0x44, 0x04, 0x27,
-	0x08, 0x6e, 0x82, 0xf5, 0xd0, 0xe7, 0xfe, 0x55, 0x9d, 0xf5, 0xd0, 0x37, 0x7f, 0xd1, 0xb8, 0xc5,
-	0x07, 0x18, 0x93, 0x09, 0xf6, 0x50, 0xce, 0x32, 0x6d, 0x65, 0xcb, 0x44, 0xd5, 0xf5, 0xb4, 0x6a,
-	0xae, 0x29, 0x95, 0x42, 0x53, 0x94, 0x21, 0xd5, 0x8c, 0x21, 0x83, 0x2e, 0xd3, 0xa5, 0x0a, 0x96,
-	0x4a, 0x4b, 0x39, 0x9a, 0xef, 0x72, 0x69, 0x69, 0x98, 0x4a, 0x33, 0xff, 0xd0, 0xe4, 0x69, 0x1d,
-	0x11, 0xcf, 0xa5, 0xe8, 0x7f, 0x9f, 0xd6, 0xa2, 0x88, 0xf4, 0x8c, 0x54, 0x16, 0x9d, 0x91, 0xea,
-	0xe2, 0x33, 0x52, 0xcb, 0x9e, 0x91, 0x15, 0x4c, 0x13, 0x94, 0xa5, 0xb2, 0x34, 0x54, 0xca, 0x7e,
-	0xd3, 0xc0, 0x16, 0x5b, 0x27, 0xd4, 0xa5, 0xe8, 0x71, 0xda, 0xf4, 0xeb, 0xea, 0xcb, 0x5a, 0x5d,
-	0x59, 0xd5, 0xea, 0xc1, 0x7e, 0x5e, 0x4b, 0x6b, 0x4e, 0x4b, 0x8e, 0xa4, 0x79, 0x07, 0xec, 0xce,
-	0x2d, 0x2a, 0x5d, 0x3f, 0x0b, 0xc7, 0xbe, 0x8e, 0x5d, 0x9c, 0xbc, 0x40, 0xd7, 0x57, 0x74, 0x1f,
-	0x34, 0x31, 0x3a, 0x3d, 0x16, 0x35, 0x96, 0x4a, 0xc2, 0xe8, 0xf4, 0x31, 0xcb, 0x5c, 0x6a, 0x4f,
-	0xca, 0x4f, 0xda, 0x93, 0x86, 0x4a, 0xc6, 0x9f, 0xc2, 0x9e, 0x03, 0xcf, 0x43, 0x11, 0x55, 0x62,
-	0x72, 0x64, 0xb4, 0x55, 0xc9, 0xbc, 0x25, 0x97, 0x7a, 0x4c, 0xd2, 0xec, 0xfd, 0xa5, 0x4e, 0xe5,
-	0xf9, 0x4a, 0xa7, 0xf2, 0x8b, 0x59, 0xa7, 0x00, 0x43, 0x7d, 0xff, 0x90, 0xcd, 0xa8, 0xeb, 0x1a,
-	0xf5, 0x19, 0xa8, 0xbb, 0x63, 0x32, 0x91, 0xd3, 0x61, 0x85, 0xd1, 0x28, 0xd3, 0x07, 0x1f, 0xe5,
-	0xad, 0xda, 0x99, 0xd3, 0x24, 0x08, 0x9a, 0xdb, 0x00, 0xce, 0x22, 0xa5, 0x22, 0x06, 0x4d, 0xfe,
-	0x79, 0xd1, 0x30, 0xbe, 0xf6, 0x78, 0x18, 0xdc, 0xcd, 0x53, 0xb9, 0x3d, 0xff, 0x51, 0xb3, 0xd7,
-	0x98, 0x2f, 0xc4, 0xa7, 0xcb, 0x03, 0x35, 0x85, 0xfb, 0xa0, 0x96, 0xb0, 0x2f, 0x82, 0xbf, 0x7b,
-	0xb3, 0xbf, 0x37, 0x77, 0xc3, 0x7d, 0xc9, 0x9f, 0x9e, 0xb2, 0x1c, 0x47, 0xa4, 0xc2, 0xf7, 0x00,
-	0x88, 0xd1, 0x08, 0xb9, 0x09, 0x3a, 0x76, 0x29, 0xe7, 0x51, 0x71, 0x9a, 0x72, 0xe5, 0x80, 0xb2,
-	0x41, 0x7e, 0xeb, 0x28, 0x09, 0x9e, 0x45, 0xbe, 0x4b, 0xd1, 0x13, 0x37, 0x76, 0xc7, 0x09, 0xfc,
-	0x14, 0x34, 0xdd, 0x09, 0x7d, 0x49, 0xe2, 0x90, 0x9e, 0x2d, 0x95, 0x39, 0x4b, 0x85, 0xf7, 0x41,
-	0x3d, 0xe2, 0x15, 0xf8, 0x6b, 0x36, 0xfa, 0x3b, 0xf3, 0x37, 0x30, 0x87, 0xd5, 0xf5, 0xcb, 0xa3,
-	0x81, 0xcd, 0x0f, 0x9d, 0x2a, 0xc3, 0xba, 0xb2, 0x57, 0xec, 0x4a, 0x96, 0x9f, 0xb9, 0x0b, 0x76,
-	0x0a, 0x4b, 0x69, 0x87, 0xfa, 0x3f, 0xd4, 0x41, 0xe5, 0x28, 0x09, 0xe0, 0x23, 0xd0, 0x50, 0x3f,
-	0x3f, 0xe6, 0xdb, 0x94, 0xb9, 0xe1, 0x8c, 0x0f, 0xdf, 0x84, 0xaa, 0xce, 0x3f, 0x02, 0x0d, 0x75,
-	0xd7, 0x95, 0xd6, 0x4b, 0xd1, 0xf2, 0x7a, 0xc5, 0x4b, 0x47, 0xf0, 0x93, 0x17, 0xce, 0x02, 0x7e,
-	0x02, 0x5d, 0xc4, 0x2f, 0x3f, 0xea, 0xe1, 0x37, 0x60, 0xb3, 0x30, 0xe6, 0xcd, 0xd2, 0x7d, 0xb9,
-	0x1c, 0xa3, 0xbb, 0x3c, 0x27, 0xcb, 0x58, 0xcd, 0xa8, 0x52, 0xc6, 0x29, 0x5a, 0xce, 0xb8, 0x38,
-	0x1a, 0x18, 0xe3, 0xc2, 0xe4, 0x2b, 0x65, 0x9c, 0xcf, 0x29, 0x67, 0x5c, 0x3e, 0x7c, 0xe0, 0x43,
-	0x70, 0x23, 0x1d, 0x3c, 0x77, 0x4a, 0xb7, 0x09, 0xd0, 0xf8, 0xe0, 0x0d, 0xa0, 0x2a, 0xf6, 0x15,
-	0xa8, 0xcb, 0x01, 0x60, 0x94, 0x1b, 0xc2, 0x30, 0xc3, 0x5c, 0x8c, 0xa9, 0x4a, 0xcf, 0xc1, 0xcd,
-	0xdc, 0xd7, 0xd6, 0x2e, 0xdb, 0x93, 0xcd, 0x30, 0x3a, 0xcb, 0x32, 0xd2, 0xda, 0x46, 0xed, 0xbb,
-	0xab, 0xf3, 0xae, 0x76, 0xf8, 0xec, 0xd5, 0x45, 0x4b, 0x7b, 0x7d, 0xd1, 0xd2, 0xfe, 0xbd, 0x68,
-	0x69, 0x3f, 0x5d, 0xb6, 0xd6, 0x5e, 0x5f, 0xb6, 0xd6, 0xfe, 0xbe, 0x6c, 0xad, 0x3d, 0x7f, 0x10,
-	0x84, 0xf4, 0xe5, 0x64, 0x68, 0x79, 0x64, 0x6c, 0xf3, 0xa2, 0xfb, 0x18, 0xd1, 0x53, 0x12, 0x9f,
-	0x88, 0xc8, 0x76, 0xa3, 0xd0, 0x2e, 0xfc, 0x17, 0xf1, 0x40, 0x3c, 0x4d, 0x7b, 0xc3, 0x3a, 0xff,
-	0x79, 0x7f, 0xef, 0xbf, 0x00, 0x00, 0x00, 0xff, 0xff, 0x9e, 0x7f, 0x24, 0xf7, 0xa6, 0x0c, 0x00,
-	0x00,
+	// 1750 bytes of a gzipped FileDescriptorProto
+	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0xac, 0x59, 0xcd, 0x6e, 0x1b, 0xc9,
+	0x11, 0xd6, 0x70, 0x28, 0x4a, 0x6a, 0xca, 0xb2, 0x35, 0x96, 0xa5, 0xd1, 0x58, 0xa6, 0xe5, 0x49,
+	0x14, 0x2b, 0x42, 0x44, 0x5a, 0xb2, 0x9d, 0x04, 0xf4, 0x21, 0x20, 0xed, 0x04, 0x09, 0x1c, 0xd9,
+	0xc2, 0xd8, 0x4e, 0x00, 0x03, 0x81, 0xd3, 0x9c, 0x69, 0x51, 0x03, 0x91, 0x3d, 0xc4, 0x74, 0x93,
+	0xb2, 0x6e, 0x41, 0x0e, 0x41, 0x90, 0x53, 0x8e, 0x79, 0x89, 0x00, 0x0e, 0x90, 0xc3, 0xee, 0x6d,
+	0x81, 0x5d, 0x2c, 0x7c, 0x34, 0xf6, 0xb4, 0xa7, 0xdd, 0x85, 0xbd, 0x80, 0xde, 0x61, 0x4f, 0x8b,
+	0xfe, 0x99, 0xd6, 0xfc, 0x51, 0xa4, 0x25, 0x5d, 0x84, 0xa9, 0xae, 0xea, 0xea, 0xfa, 0xaa, 0xaa,
+	0xab, 0xaa, 0x29, 0x60, 0xba, 0xd0, 0x0f, 0x71, 0xcd, 0x43, 0x03, 0xdf, 0x45, 0xb5, 0xc1, 0x56,
+	0x8d, 0xbe, 0xae, 0xf6, 0xc2, 0x80, 0x06, 0xc6, 0x65, 0xce, 0xa9, 0x0a, 0x4e, 0x75, 0xb0, 0x65,
+	0xcd, 0xc3, 0xae, 0x8f, 0x83, 0x1a, 0xff, 0x2b, 0x64, 0xac, 0x95, 0xf4, 0x6e, 0x48, 0x29, 0x22,
+	0x54, 0x72, 0x97, 0xd3, 0xdc, 0x16, 0xc4, 0xc3, 0x36, 0xca, 0x63, 0x04, 0xb7, 0xe2, 0x06, 0xa4,
+	0x1b, 0x90, 0x5a, 0x0b, 0x12, 0xc6, 0x6c, 0x21, 0x0a, 0xb7, 0x6a, 0x6e, 0xe0, 0x47, 0xbb, 0x97,
+	0x24, 0xbf, 0x4b, 0xda, 0x6c, 0x6f, 0x97, 0xb4, 0xd5, 0x89, 0x9c, 0xf1, 0x8a, 0x53, 0x35, 0x41,
+	0x48, 0xd6, 0x42, 0x3b, 0x68, 0x07, 0x62, 0x9d, 0x7d, 0x89, 0x55, 0xfb, 0x53, 0x1d, 0x94, 0x77,
+	0x48, 0xdb, 0x41, 0x6d, 0x9f, 0x50, 0x14, 0x1a, 0x55, 0x30, 0x19, 0x1c, 0x62, 0x14, 0x9a, 0xda,
+	0xaa, 0xb6, 0x3e, 0xd3, 0x34, 0xbf, 0xfa, 0xff, 0xe6, 0x82, 0x54, 0xd3, 0xf0, 0xbc, 0x10, 0x11,
+	0xf2, 0x8c, 0x86, 0x3e, 0x6e, 0x3b, 0x42, 0xcc, 0xb8, 0x07, 0xa6, 0x83, 0x1e, 0x0a, 0x21, 0x0d,
+	0x42, 0xb3, 0x30, 0x62, 0x8b, 0x92, 0x34, 0x7e, 0x0d, 0x4a, 0xbd, 0x7e, 0xeb, 0x00, 0x1d, 0x99,
+	0xfa, 0xaa, 0xb6, 0x5e, 0xde, 0xb6, 0xaa, 0x29, 0x5f, 0x57, 0x77, 0xfb, 0xad, 0x8e, 0xef, 0x3e,
+	0x46, 0x47, 0xcd, 0xe2, 0xdb, 0x6f, 0x6e, 0x4e, 0x38, 0x52, 0xde, 0x30, 0x40, 0xf1, 0xc0, 0xc7,
+	0x9e, 0x59, 0x64, 0x67, 0x39, 0xfc, 0xdb, 0x58, 0x00, 0x93, 0xdd, 0xc0, 0x43, 0x1d, 0x73, 0x92,
+	0x2f, 0x0a, 0x82, 0x49, 0xba, 0xa8, 0xd3, 0x31, 0x4b, 0xab, 0xda, 0x7a, 0xd1, 0xe1, 0xdf, 0xc6,
+	0x0a, 0x98, 0x41, 0x1d, 0x34, 0x80, 0xd4, 0x0f, 0xb0, 0x39, 0xb5, 0xaa, 0xad, 0xcf, 0x3b, 0x27,
+	0x0b, 0xc6, 0x22, 0x28, 0x85, 0xa8, 0xcd, 0x58, 0xd3, 0x5c, 0x91, 0xa4, 0x0c, 0x0b, 0x4c, 0x23,
+	0xec, 0xf5, 0x02, 0x1f, 0x53, 0x73, 0x86, 0x73, 0x14, 0x6d, 0xdc, 0x05, 0xc5, 0x56, 0x80, 0x3d,
+	0x13, 0x70, 0x1c, 0xcb, 0x55, 0x09, 0x9c, 0x05, 0xae, 0x2a, 0x03, 0x57, 0x7d, 0x18, 0xf8, 0x58,
+	0xc2, 0xe0, 0xc2, 0xcc, 0x0c, 0xe2, 0xb7, 0x31, 0xa4, 0xfd, 0x10, 0x99, 0xe5, 0x55, 0x6d, 0x7d,
+	0xd6, 0x39, 0x59, 0xa8, 0xdf, 0xfe, 0xfb, 0xf1, 0x9b, 0x0d, 0xe1, 0xde, 0x7f, 0x1d, 0xbf, 0xd9,
+	0x48, 0x26, 0x68, 0x2c, 0x56, 0xf6, 0x1a, 0xb8, 0x1a, 0x23, 0x1d, 0x44, 0x7a, 0x01, 0x26, 0xc8,
+	0x98, 0x03, 0x05, 0xdf, 0xe3, 0xf1, 0x2b, 0x3a, 0x05, 0xdf, 0xb3, 0xff, 0xa7, 0xf1, 0x10, 0x37,
+	0x30, 0x0e, 0xfa, 0xd8, 0x45, 0x89, 0x90, 0x69, 0x63, 0x87, 0x4c, 0x68, 0x2d, 0x44, 0x5a, 0x13,
+	0x4e, 0xd1, 0x53, 0x4e, 0x51, 0x01, 0x29, 0xc6, 0x02, 0x52, 0xdf, 0x60, 0xb8, 0x94, 0xc2, 0x5c,
+	0x68, 0x91, 0x8d, 0xf6, 0x35, 0x0e, 0x2d, 0x22, 0x23, 0x68, 0xf6, 0x67, 0x9a, 0xcc, 0xd6, 0x4e,
+	0xe0, 0x42, 0x8a, 0x3e, 0x3a, 0x5b, 0xd3, 0x20, 0xa2, 0x1c, 0xd1, 0x87, 0xe5, 0x48, 0x71, 0x78,
+	0x8e, 0x4c, 0xc6, 0x73, 0x64, 0x8c, 0xa0, 0x09, 0x93, 0x25, 0xb2, 0x88, 0x54, 0xc8, 0x3e, 0xd1,
+	0xc0, 0x3c, 0x5b, 0x0f, 0x28, 0xa4, 0xe8, 0x69, 0xe4, 0xf4, 0xf3, 0xe2, 0x8b, 0x87, 0x5a, 0x1f,
+	0x37, 0xd4, 0xf5, 0xcd, 0x24, 0x96, 0x4a, 0x06, 0x4b, 0xc2, 0x48, 0xfb, 0x3a, 0x58, 0xce, 0x2c,
+	0x2a, 0x5c, 0xff, 0x15, 0x11, 0x7b, 0x1e, 0x42, 0x4c, 0xf6, 0xd0, 0xf9, 0x11, 0xdd, 0x07, 0x33,
+	0x18, 0x1d, 0xbe, 0x12, 0x3a, 0x46, 0x42, 0xc2, 0xe8, 0xf0, 0x29, 0x93, 0x1c, 0x19, 0x9e, 0xc8,
+	0x3e, 0x19, 0x9e, 0x88, 0x54, 0x30, 0x3e, 0x17, 0xe1, 0x69, 0xb8, 0x2e, 0xea, 0x51, 0x05, 0x26,
+	0x61, 0x8c, 0x36, 0xae, 0x31, 0x17, 0x14, 0xa5, 0x2d, 0x06, 0xe9, 0xe4, 0xfc, 0xdc, 0x48, 0x25,
+	0xed, 0x95, 0x91, 0x4a, 0x2e, 0xc6, 0x23, 0x05, 0x18, 0xd7, 0xf3, 0x9a, 0xac, 0x46, 0x9d, 0x37,
+	0x50, 0xbf, 0x02, 0x25, 0xd8, 0x0d, 0xfa, 0xb2, 0x3a, 0x8c, 0x51, 0x1a, 0xa5, 0x78, 0xfd, 0x67,
+	0xc9, 0x50, 0x2d, 0x65, 0x30, 0x09, 0x03, 0xed, 0x05, 0x60, 0x9c, 0x50, 0x0a, 0x45, 0x08, 0x66,
+	0xf8, 0xf5, 0xa2, 0x7e, 0x78, 0xee, 0xf2, 0x50, 0x5f, 0x4b, 0x9a, 0xb2, 0x98, 0xbd, 0xd4, 0xec,
+	0x18, 0x7b, 0x4f, 0x5c, 0x5d, 0x4e, 0xa8, 0x2a, 0xbc, 0x0d, 0x26, 0x09, 0xbb, 0x11, 0xfc, 0xec,
+	0xb9, 0xed, 0x95, 0x4c, 0x87, 0x7b, 0xc4, 0xbf, 0x9e, 0x31, 0x19, 0x47, 0x88, 0x1a, 0x37, 0x00,
+	0x08, 0x51, 0x07, 0x41, 0x82, 0x5e, 0x41, 0xca, 0xed, 0xd0, 0x9d, 0x19, 0xb9, 0xd2, 0xa0, 0xac,
+	0x90, 0x5f, 0xde, 0x21, 0xed, 0x17, 0x3d, 0x0f, 0x52, 0xb4, 0x0b, 0x43, 0xd8, 0x25, 0xc6, 0x2f,
+	0xc1, 0x0c, 0xec, 0xd3, 0xfd, 0x20, 0xf4, 0xe9, 0xd1, 0x48, 0x98, 0x27, 0xa2, 0xc6, 0x7d, 0x50,
+	0xea, 0x71, 0x0d, 0xfc, 0x98, 0xf2, 0xf6, 0x52, 0xb6, 0x03, 0x73, 0xb6, 0x6a, 0xbf, 0x9c, 0xaa,
+	0xd7, 0x78, 0xd2, 0x29, 0x35, 0xcc, 0x2b, 0x2b, 0x69, 0xaf, 0xc4, 0xed, 0xb3, 0x97, 0xc1, 0x52,
+	0x6a, 0x49, 0x85, 0xea, 0x8b, 0x02, 0x8f, 0x55, 0x83, 0x4f, 0x4c, 0x67, 0xec, 0x4a, 0x8b, 0xa0,
+	0x24, 0x0e, 0x96, 0x51, 0x93, 0x14, 0xeb, 0x40, 0xa8, 0x17, 0xb8, 0xfb, 0xb2, 0xb2, 0x0b, 0xc2,
+	0xa8, 0x02, 0x9d, 0x76, 0x08, 0x2f, 0xea, 0xe5, 0x9c, 0x88, 0x3c, 0xff, 0xe3, 0xb3, 0xdf, 0x0e,
+	0x7c, 0x0f, 0xb1, 0x8e, 0xc3, 0x04, 0x8d, 0x3f, 0x80, 0xd9, 0x2e, 0xc4, 0xfd, 0x3d, 0xe8, 0xb2,
+	0xc6, 0x1c, 0xf2, 0x92, 0x5f, 0xde, 0x5e, 0xcb, 0x6c, 0xdc, 0x89, 0x09, 0x29, 0x0d, 0x89, 0xad,
+	0xfc, 0xe8, 0x5e, 0x97, 0x0f, 0x23, 0xb9, 0x47, 0xef, 0xee, 0xc4, 0x8e, 0xee, 0x75, 0xeb, 0xeb,
+	0x99, 0x66, 0x99, 0xc9, 0x3e, 0xe1, 0x38, 0xfb, 0x77, 0xa2, 0x32, 0x71, 0x42, 0x65, 0x9f, 0x01,
+	0x8a, 0xd4, 0x97, 0x89, 0x7f, 0xc9, 0xe1, 0xdf, 0x2c, 0xbb, 0xd0, 0xeb, 0x9e, 0x1f, 0x22, 0x12,
+	0xcb, 0x2e, 0xb9, 0xd2, 0xa0, 0xf6, 0xf7, 0x9a, 0xbc, 0x3a, 0x83, 0xe0, 0x00, 0x19, 0x77, 0x40,
+	0x89, 0x20, 0xec, 0x8d, 0x71, 0x77, 0xa4, 0x1c, 0x0b, 0x05, 0xc4, 0xee, 0xbe, 0x9c, 0x03, 0x67,
+	0x1d, 0x49, 0x89, 0x8e, 0x09, 0x49, 0x80, 0xe5, 0x98, 0x20, 0x29, 0xa3, 0x06, 0x0a, 0xad, 0x23,
+	0x19, 0x8b, 0xe5, 0xac, 0x43, 0xc2, 0x3e, 0x83, 0xb3, 0x27, 0xf3, 0xaf, 0xd0, 0x3a, 0x4a, 0x4e,
+	0x4d, 0x93, 0xe9, 0xa9, 0x89, 0x97, 0x0d, 0x69, 0xcb, 0x90, 0xcb, 0xca, 0x80, 0xd9, 0x57, 0xe5,
+	0x65, 0x65, 0x84, 0x4a, 0xc5, 0x7f, 0x14, 0xc0, 0xc2, 0x0e, 0x69, 0xef, 0x86, 0x88, 0x20, 0x4c,
+	0x1f, 0x86, 0xc8, 0x43, 0x98, 0xfa, 0xb0, 0xf3, 0xd1, 0x15, 0x64, 0x58, 0x3e, 0x46, 0x63, 0xab,
+	0x1e, 0x1b, 0x5b, 0x17, 0x41, 0xc9, 0x27, 0xa4, 0x8f, 0x42, 0xee, 0x84, 0x59, 0x47, 0x52, 0x4c,
+	0x76, 0x1f, 0x92, 0x7d, 0x09, 0x91, 0x7f, 0x33, 0x59, 0x1e, 0xa9, 0x23, 0x9e, 0x41, 0xba, 0x23,
+	0xa9, 0xa4, 0x4f, 0xa6, 0xd2, 0x3e, 0xb9, 0x93, 0xac, 0x5f, 0xb7, 0xd2, 0x2e, 0xc9, 0xe0, 0xb5,
+	0x2b, 0x60, 0x25, 0x6f, 0x5d, 0x39, 0xea, 0x3f, 0x22, 0x49, 0x1a, 0xbd, 0x1e, 0xba, 0x40, 0xef,
+	0x30, 0x14, 0xac, 0x00, 0x76, 0x91, 0x6c, 0x17, 0x0c, 0x45, 0xb4, 0x30, 0xb2, 0x0a, 0x0b, 0x63,
+	0xec, 0x9a, 0xb8, 0x07, 0x9c, 0x50, 0xf7, 0xc0, 0x02, 0xd3, 0x1e, 0x82, 0x5e, 0xc7, 0xc7, 0xa2,
+	0x10, 0xeb, 0x8e, 0xa2, 0xed, 0x7f, 0x6a, 0xe0, 0x0a, 0x4f, 0x05, 0xb7, 0x03, 0xfd, 0xee, 0xc5,
+	0x42, 0xaa, 0xff, 0x22, 0x69, 0xf4, 0x8d, 0x6c, 0x36, 0xc6, 0x4e, 0xb5, 0x2d, 0x60, 0xa6, 0xd7,
+	0x94, 0xcb, 0x8f, 0x35, 0x30, 0xa7, 0x4a, 0x28, 0xbf, 0x16, 0x67, 0x2e, 0xfa, 0xf7, 0x80, 0x0e,
+	0x3d, 0xd6, 0xe0, 0xf4, 0xfc, 0x22, 0xc4, 0x94, 0x37, 0xf8, 0xad, 0x95, 0xd7, 0x8e, 0x89, 0xb3,
+	0x4e, 0x1e, 0xa2, 0x6e, 0x30, 0x40, 0xa6, 0xce, 0x37, 0x8e, 0xbc, 0xac, 0x52, 0xbc, 0x5e, 0xcd,
+	0x36, 0x8b, 0xeb, 0xf9, 0xcd, 0x82, 0x2b, 0xb0, 0x4d, 0xb0, 0x98, 0x5c, 0x51, 0x3e, 0xf8, 0x36,
+	0xee, 0x03, 0xa7, 0xdf, 0x41, 0x67, 0x6f, 0x7c, 0x9b, 0x40, 0x27, 0x88, 0x4a, 0x1f, 0x5c, 0xcb,
+	0x40, 0x61, 0xca, 0x23, 0xf0, 0x04, 0x31, 0x57, 0x27, 0xc1, 0x9b, 0xb9, 0x3b, 0xce, 0x83, 0x9d,
+	0xc3, 0x49, 0x60, 0xe7, 0x2b, 0x0a, 0xfb, 0x3b, 0x0d, 0x94, 0x76, 0x48, 0xbb, 0x09, 0xf1, 0x99,
+	0x31, 0x0f, 0xbb, 0x77, 0xdb, 0x89, 0xd2, 0x3c, 0x97, 0xf3, 0x0c, 0x6f, 0x42, 0xec, 0x70, 0x09,
+	0x55, 0xb6, 0xd9, 0xbb, 0x4f, 0x76, 0x2a, 0x59, 0xb7, 0x14, 0x2d, 0x6a, 0x70, 0x12, 0xf4, 0xd5,
+	0x34, 0xe8, 0x26, 0xc4, 0xf6, 0x15, 0x1e, 0x4d, 0xae, 0x5b, 0x82, 0xfc, 0x52, 0x8c, 0x36, 0x8f,
+	0x90, 0xeb, 0x7b, 0x48, 0x5e, 0xc5, 0x8b, 0x47, 0x3b, 0x35, 0x40, 0xa1, 0xe7, 0xbb, 0x54, 0xc2,
+	0xcd, 0xc6, 0xf2, 0x4f, 0x82, 0xef, 0x44, 0x82, 0x63, 0xcd, 0x3b, 0x71, 0xa3, 0xe5, 0xbc, 0x13,
+	0x5f, 0x8a, 0x30, 0x6e, 0xff, 0x50, 0x06, 0xfa, 0x0e, 0x69, 0x1b, 0x4f, 0xc0, 0xb4, 0xfa, 0xb9,
+	0x25, 0x7b, 0x09, 0x63, 0x2f, 0x7a, 0xeb, 0xa7, 0xa7, 0x71, 0x55, 0x8d, 0x7b, 0x02, 0xa6, 0xd5,
+	0xdb, 0x3e, 0x57, 0x5f, 0xc4, 0xcd, 0xd7, 0x97, 0x7e, 0x64, 0x0b, 0xfb, 0xe4, 0x03, 0x7b, 0x88,
+	0x7d, 0x82, 0x3b, 0xcc, 0xbe, 0xe4, 0xd3, 0xd6, 0xf8, 0x2b, 0x98, 0x4b, 0x3d, 0x6b, 0xed, 0xdc,
+	0x7d, 0x09, 0x19, 0x6b, 0x63, 0xb4, 0x4c, 0xdc, 0x62, 0xf5, 0x26, 0xcb, 0xb5, 0x38, 0xe2, 0xe6,
+	0x5b, 0x9c, 0x7e, 0x0a, 0x31, 0x8b, 0x53, 0x2f, 0xbd, 0x5c, 0x8b, 0x93, 0x32, 0xf9, 0x16, 0xe7,
+	0x3f, 0xb6, 0x8c, 0xc7, 0x60, 0x2a, 0x7a, 0x68, 0x5d, 0xcf, 0xdd, 0x26, 0x98, 0xd6, 0x4f, 0x4e,
+	0x61, 0x2a, 0x65, 0xbf, 0x07, 0x25, 0xf9, 0xe0, 0xb1, 0xf2, 0x03, 0xc2, 0x78, 0x96, 0x3d, 0x9c,
+	0xa7, 0x34, 0xbd, 0x04, 0xb3, 0x89, 0xd7, 0xc5, 0x6a, 0xde, 0x9e, 0xb8, 0x84, 0xb5, 0x3e, 0x4a,
+	0x22, 0x6e, 0xa5, 0x1c, 0xf5, 0x73, 0xad, 0x14, 0xbc, 0x7c, 0x2b, 0x53, 0xc3, 0x2d, 0xc7, 0xcb,
+	0xa7, 0xd4, 0x21, 0x78, 0x19, 0x6f, 0x18, 0xde, 0xf8, 0xdc, 0x67, 0xf8, 0x60, 0x3e, 0x3b, 0xf3,
+	0xad, 0xe5, 0x6d, 0xcc, 0x88, 0x59, 0x9b, 0x63, 0x89, 0x25, 0xe0, 0x8b, 0xba, 0x96, 0x0f, 0x9f,
+	0xf3, 0x86, 0xc0, 0x4f, 0xce, 0x34, 0x7f, 0x01, 0x97, 0x92, 0x33, 0xcb, 0xad, 0x7c, 0xa4, 0x31,
+	0x11, 0xeb, 0xe7, 0x23, 0x45, 0x94, 0xfa, 0x3f, 0x83, 0x72, 0x7c, 0xd6, 0xb8, 0x39, 0x3c, 0xc0,
+	0x5c, 0xc0, 0xba, 0x3d, 0x42, 0x20, 0xab, 0x58, 0x34, 0xf0, 0x53, 0x14, 0x73, 0x81, 0xd3, 0x14,
+	0x27, 0x3a, 0xa4, 0xf1, 0x1b, 0xa0, 0xb3, 0xee, 0xb8, 0x94, 0x27, 0xdf, 0x84, 0xd8, 0xba, 0x39,
+	0x84, 0x11, 0x4f, 0xfb, 0x44, 0xe7, 0xc9, 0x4d, 0xfb, 0xb8, 0x44, 0x7e, 0xda, 0xe7, 0x55, 0x7d,
+	0x6b, 0xf2, 0x6f, 0xc7, 0x6f, 0x36, 0xb4, 0xe6, 0x8b, 0xb7, 0xef, 0x2b, 0xda, 0xbb, 0xf7, 0x15,
+	0xed, 0xbb, 0xf7, 0x15, 0xed, 0xdf, 0x1f, 0x2a, 0x13, 0xef, 0x3e, 0x54, 0x26, 0xbe, 0xfe, 0x50,
+	0x99, 0x78, 0xf9, 0xa0, 0xed, 0xd3, 0xfd, 0x7e, 0xab, 0xea, 0x06, 0xdd, 0x1a, 0x57, 0xba, 0x89,
+	0x11, 0x3d, 0x0c, 0xc2, 0x03, 0x41, 0xd5, 0x60, 0xcf, 0xaf, 0xa5, 0xfe, 0x59, 0xf0, 0x40, 0x7c,
+	0x0d, 0xb6, 0x5a, 0x25, 0xfe, 0x2b, 0xfe, 0xdd, 0x1f, 0x03, 0x00, 0x00, 0xff, 0xff, 0x21, 0x69,
+	0xb4, 0x64, 0xc6, 0x18, 0x00, 0x00,
 }
 
 // Reference imports to suppress errors if they are not otherwise used.
@@ -1136,6 +2186,24 @@ type MsgClient interface {
 	Retire(ctx context.Context, in *MsgRetire, opts ...grpc.CallOption) (*MsgRetireResponse, error)
 	// UpdateParams is governance's.
 	UpdateParams(ctx context.Context, in *MsgUpdateParams, opts ...grpc.CallOption) (*MsgUpdateParamsResponse, error)
+	// Attest raises the trust tier of a device by evidence, until it expires.
+	Attest(ctx context.Context, in *MsgAttest, opts ...grpc.CallOption) (*MsgAttestResponse, error)
+	// Revoke ends all that rests on an anchor: governance's, or that of who signed for it.
+	Revoke(ctx context.Context, in *MsgRevoke, opts ...grpc.CallOption) (*MsgRevokeResponse, error)
+	// PresentCredential records an issuer's statement about an owner or a device.
+	PresentCredential(ctx context.Context, in *MsgPresentCredential, opts ...grpc.CallOption) (*MsgPresentCredentialResponse, error)
+	// Appeal asks governance to look again at a ban.
+	Appeal(ctx context.Context, in *MsgAppeal, opts ...grpc.CallOption) (*MsgAppealResponse, error)
+	// ReclaimAppeal ends a ban whose appeal nobody decided in time; the deposit goes back.
+	ReclaimAppeal(ctx context.Context, in *MsgReclaimAppeal, opts ...grpc.CallOption) (*MsgReclaimAppealResponse, error)
+	// UpdateTrust is governance's: roots, manufacturers, attesters, issuers.
+	UpdateTrust(ctx context.Context, in *MsgUpdateTrust, opts ...grpc.CallOption) (*MsgUpdateTrustResponse, error)
+	// UpdateRules is governance's: what it takes to sell from a region.
+	UpdateRules(ctx context.Context, in *MsgUpdateRules, opts ...grpc.CallOption) (*MsgUpdateRulesResponse, error)
+	// Ban is governance's.
+	Ban(ctx context.Context, in *MsgBan, opts ...grpc.CallOption) (*MsgBanResponse, error)
+	// DecideAppeal is governance's; it may lift a ban that nobody appealed, too.
+	DecideAppeal(ctx context.Context, in *MsgDecideAppeal, opts ...grpc.CallOption) (*MsgDecideAppealResponse, error)
 }
 
 type msgClient struct {
@@ -1227,6 +2295,87 @@ func (c *msgClient) UpdateParams(ctx context.Context, in *MsgUpdateParams, opts 
 	return out, nil
 }
 
+func (c *msgClient) Attest(ctx context.Context, in *MsgAttest, opts ...grpc.CallOption) (*MsgAttestResponse, error) {
+	out := new(MsgAttestResponse)
+	err := c.cc.Invoke(ctx, "/cairn.device.v1.Msg/Attest", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) Revoke(ctx context.Context, in *MsgRevoke, opts ...grpc.CallOption) (*MsgRevokeResponse, error) {
+	out := new(MsgRevokeResponse)
+	err := c.cc.Invoke(ctx, "/cairn.device.v1.Msg/Revoke", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) PresentCredential(ctx context.Context, in *MsgPresentCredential, opts ...grpc.CallOption) (*MsgPresentCredentialResponse, error) {
+	out := new(MsgPresentCredentialResponse)
+	err := c.cc.Invoke(ctx, "/cairn.device.v1.Msg/PresentCredential", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) Appeal(ctx context.Context, in *MsgAppeal, opts ...grpc.CallOption) (*MsgAppealResponse, error) {
+	out := new(MsgAppealResponse)
+	err := c.cc.Invoke(ctx, "/cairn.device.v1.Msg/Appeal", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) ReclaimAppeal(ctx context.Context, in *MsgReclaimAppeal, opts ...grpc.CallOption) (*MsgReclaimAppealResponse, error) {
+	out := new(MsgReclaimAppealResponse)
+	err := c.cc.Invoke(ctx, "/cairn.device.v1.Msg/ReclaimAppeal", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) UpdateTrust(ctx context.Context, in *MsgUpdateTrust, opts ...grpc.CallOption) (*MsgUpdateTrustResponse, error) {
+	out := new(MsgUpdateTrustResponse)
+	err := c.cc.Invoke(ctx, "/cairn.device.v1.Msg/UpdateTrust", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) UpdateRules(ctx context.Context, in *MsgUpdateRules, opts ...grpc.CallOption) (*MsgUpdateRulesResponse, error) {
+	out := new(MsgUpdateRulesResponse)
+	err := c.cc.Invoke(ctx, "/cairn.device.v1.Msg/UpdateRules", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) Ban(ctx context.Context, in *MsgBan, opts ...grpc.CallOption) (*MsgBanResponse, error) {
+	out := new(MsgBanResponse)
+	err := c.cc.Invoke(ctx, "/cairn.device.v1.Msg/Ban", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) DecideAppeal(ctx context.Context, in *MsgDecideAppeal, opts ...grpc.CallOption) (*MsgDecideAppealResponse, error) {
+	out := new(MsgDecideAppealResponse)
+	err := c.cc.Invoke(ctx, "/cairn.device.v1.Msg/DecideAppeal", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // MsgServer is the server API for Msg service.
 type MsgServer interface {
 	// Register adds a device; the device key signs over (chain, owner, nonce).
@@ -1247,6 +2396,24 @@ type MsgServer interface {
 	Retire(context.Context, *MsgRetire) (*MsgRetireResponse, error)
 	// UpdateParams is governance's.
 	UpdateParams(context.Context, *MsgUpdateParams) (*MsgUpdateParamsResponse, error)
+	// Attest raises the trust tier of a device by evidence, until it expires.
+	Attest(context.Context, *MsgAttest) (*MsgAttestResponse, error)
+	// Revoke ends all that rests on an anchor: governance's, or that of who signed for it.
+	Revoke(context.Context, *MsgRevoke) (*MsgRevokeResponse, error)
+	// PresentCredential records an issuer's statement about an owner or a device.
+	PresentCredential(context.Context, *MsgPresentCredential) (*MsgPresentCredentialResponse, error)
+	// Appeal asks governance to look again at a ban.
+	Appeal(context.Context, *MsgAppeal) (*MsgAppealResponse, error)
+	// ReclaimAppeal ends a ban whose appeal nobody decided in time; the deposit goes back.
+	ReclaimAppeal(context.Context, *MsgReclaimAppeal) (*MsgReclaimAppealResponse, error)
+	// UpdateTrust is governance's: roots, manufacturers, attesters, issuers.
+	UpdateTrust(context.Context, *MsgUpdateTrust) (*MsgUpdateTrustResponse, error)
+	// UpdateRules is governance's: what it takes to sell from a region.
+	UpdateRules(context.Context, *MsgUpdateRules) (*MsgUpdateRulesResponse, error)
+	// Ban is governance's.
+	Ban(context.Context, *MsgBan) (*MsgBanResponse, error)
+	// DecideAppeal is governance's; it may lift a ban that nobody appealed, too.
+	DecideAppeal(context.Context, *MsgDecideAppeal) (*MsgDecideAppealResponse, error)
 }
 
 // UnimplementedMsgServer can be embedded to have forward compatible implementations.
@@ -1279,6 +2446,33 @@ func (*UnimplementedMsgServer) Retire(ctx context.Context, req *MsgRetire) (*Msg
 }
 func (*UnimplementedMsgServer) UpdateParams(ctx context.Context, req *MsgUpdateParams) (*MsgUpdateParamsResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method UpdateParams not implemented")
+}
+func (*UnimplementedMsgServer) Attest(ctx context.Context, req *MsgAttest) (*MsgAttestResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Attest not implemented")
+}
+func (*UnimplementedMsgServer) Revoke(ctx context.Context, req *MsgRevoke) (*MsgRevokeResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Revoke not implemented")
+}
+func (*UnimplementedMsgServer) PresentCredential(ctx context.Context, req *MsgPresentCredential) (*MsgPresentCredentialResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method PresentCredential not implemented")
+}
+func (*UnimplementedMsgServer) Appeal(ctx context.Context, req *MsgAppeal) (*MsgAppealResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Appeal not implemented")
+}
+func (*UnimplementedMsgServer) ReclaimAppeal(ctx context.Context, req *MsgReclaimAppeal) (*MsgReclaimAppealResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method ReclaimAppeal not implemented")
+}
+func (*UnimplementedMsgServer) UpdateTrust(ctx context.Context, req *MsgUpdateTrust) (*MsgUpdateTrustResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method UpdateTrust not implemented")
+}
+func (*UnimplementedMsgServer) UpdateRules(ctx context.Context, req *MsgUpdateRules) (*MsgUpdateRulesResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method UpdateRules not implemented")
+}
+func (*UnimplementedMsgServer) Ban(ctx context.Context, req *MsgBan) (*MsgBanResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Ban not implemented")
+}
+func (*UnimplementedMsgServer) DecideAppeal(ctx context.Context, req *MsgDecideAppeal) (*MsgDecideAppealResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method DecideAppeal not implemented")
 }
 
 func RegisterMsgServer(s grpc1.Server, srv MsgServer) {
@@ -1447,6 +2641,168 @@ func _Msg_UpdateParams_Handler(srv interface{}, ctx context.Context, dec func(in
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Msg_Attest_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgAttest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).Attest(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/cairn.device.v1.Msg/Attest",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).Attest(ctx, req.(*MsgAttest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_Revoke_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgRevoke)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).Revoke(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/cairn.device.v1.Msg/Revoke",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).Revoke(ctx, req.(*MsgRevoke))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_PresentCredential_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgPresentCredential)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).PresentCredential(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/cairn.device.v1.Msg/PresentCredential",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).PresentCredential(ctx, req.(*MsgPresentCredential))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_Appeal_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgAppeal)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).Appeal(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/cairn.device.v1.Msg/Appeal",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).Appeal(ctx, req.(*MsgAppeal))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_ReclaimAppeal_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgReclaimAppeal)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).ReclaimAppeal(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/cairn.device.v1.Msg/ReclaimAppeal",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).ReclaimAppeal(ctx, req.(*MsgReclaimAppeal))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_UpdateTrust_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgUpdateTrust)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).UpdateTrust(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/cairn.device.v1.Msg/UpdateTrust",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).UpdateTrust(ctx, req.(*MsgUpdateTrust))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_UpdateRules_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgUpdateRules)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).UpdateRules(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/cairn.device.v1.Msg/UpdateRules",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).UpdateRules(ctx, req.(*MsgUpdateRules))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_Ban_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgBan)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).Ban(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/cairn.device.v1.Msg/Ban",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).Ban(ctx, req.(*MsgBan))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_DecideAppeal_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgDecideAppeal)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).DecideAppeal(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/cairn.device.v1.Msg/DecideAppeal",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).DecideAppeal(ctx, req.(*MsgDecideAppeal))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 var Msg_serviceDesc = _Msg_serviceDesc
 var _Msg_serviceDesc = grpc.ServiceDesc{
 	ServiceName: "cairn.device.v1.Msg",
@@ -1487,6 +2843,42 @@ var _Msg_serviceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "UpdateParams",
 			Handler:    _Msg_UpdateParams_Handler,
+		},
+		{
+			MethodName: "Attest",
+			Handler:    _Msg_Attest_Handler,
+		},
+		{
+			MethodName: "Revoke",
+			Handler:    _Msg_Revoke_Handler,
+		},
+		{
+			MethodName: "PresentCredential",
+			Handler:    _Msg_PresentCredential_Handler,
+		},
+		{
+			MethodName: "Appeal",
+			Handler:    _Msg_Appeal_Handler,
+		},
+		{
+			MethodName: "ReclaimAppeal",
+			Handler:    _Msg_ReclaimAppeal_Handler,
+		},
+		{
+			MethodName: "UpdateTrust",
+			Handler:    _Msg_UpdateTrust_Handler,
+		},
+		{
+			MethodName: "UpdateRules",
+			Handler:    _Msg_UpdateRules_Handler,
+		},
+		{
+			MethodName: "Ban",
+			Handler:    _Msg_Ban_Handler,
+		},
+		{
+			MethodName: "DecideAppeal",
+			Handler:    _Msg_DecideAppeal_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
@@ -2164,6 +3556,713 @@ func (m *MsgUpdateParamsResponse) MarshalToSizedBuffer(dAtA []byte) (int, error)
 	return len(dAtA) - i, nil
 }
 
+func (m *MsgAttest) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgAttest) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgAttest) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Tpm != nil {
+		{
+			size, err := m.Tpm.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintTx(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x32
+	}
+	if m.Manufacturer != nil {
+		{
+			size, err := m.Manufacturer.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintTx(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x2a
+	}
+	if m.Tls != nil {
+		{
+			size, err := m.Tls.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintTx(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x22
+	}
+	if m.Epoch != 0 {
+		i = encodeVarintTx(dAtA, i, uint64(m.Epoch))
+		i--
+		dAtA[i] = 0x18
+	}
+	if m.Device != 0 {
+		i = encodeVarintTx(dAtA, i, uint64(m.Device))
+		i--
+		dAtA[i] = 0x10
+	}
+	if len(m.Operator) > 0 {
+		i -= len(m.Operator)
+		copy(dAtA[i:], m.Operator)
+		i = encodeVarintTx(dAtA, i, uint64(len(m.Operator)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgAttestResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgAttestResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgAttestResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.ExpiresAt != 0 {
+		i = encodeVarintTx(dAtA, i, uint64(m.ExpiresAt))
+		i--
+		dAtA[i] = 0x10
+	}
+	if m.Tier != 0 {
+		i = encodeVarintTx(dAtA, i, uint64(m.Tier))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgRevoke) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgRevoke) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgRevoke) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Signature) > 0 {
+		i -= len(m.Signature)
+		copy(dAtA[i:], m.Signature)
+		i = encodeVarintTx(dAtA, i, uint64(len(m.Signature)))
+		i--
+		dAtA[i] = 0x2a
+	}
+	{
+		size, err := m.By.MarshalToSizedBuffer(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = encodeVarintTx(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0x22
+	if len(m.Reason) > 0 {
+		i -= len(m.Reason)
+		copy(dAtA[i:], m.Reason)
+		i = encodeVarintTx(dAtA, i, uint64(len(m.Reason)))
+		i--
+		dAtA[i] = 0x1a
+	}
+	if len(m.Anchor) > 0 {
+		i -= len(m.Anchor)
+		copy(dAtA[i:], m.Anchor)
+		i = encodeVarintTx(dAtA, i, uint64(len(m.Anchor)))
+		i--
+		dAtA[i] = 0x12
+	}
+	if len(m.Sender) > 0 {
+		i -= len(m.Sender)
+		copy(dAtA[i:], m.Sender)
+		i = encodeVarintTx(dAtA, i, uint64(len(m.Sender)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgRevokeResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgRevokeResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgRevokeResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgPresentCredential) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgPresentCredential) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgPresentCredential) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Signature) > 0 {
+		i -= len(m.Signature)
+		copy(dAtA[i:], m.Signature)
+		i = encodeVarintTx(dAtA, i, uint64(len(m.Signature)))
+		i--
+		dAtA[i] = 0x3a
+	}
+	if m.Expiry != 0 {
+		i = encodeVarintTx(dAtA, i, uint64(m.Expiry))
+		i--
+		dAtA[i] = 0x30
+	}
+	if len(m.Hash) > 0 {
+		i -= len(m.Hash)
+		copy(dAtA[i:], m.Hash)
+		i = encodeVarintTx(dAtA, i, uint64(len(m.Hash)))
+		i--
+		dAtA[i] = 0x2a
+	}
+	if len(m.Issuer) > 0 {
+		i -= len(m.Issuer)
+		copy(dAtA[i:], m.Issuer)
+		i = encodeVarintTx(dAtA, i, uint64(len(m.Issuer)))
+		i--
+		dAtA[i] = 0x22
+	}
+	if len(m.Kind) > 0 {
+		i -= len(m.Kind)
+		copy(dAtA[i:], m.Kind)
+		i = encodeVarintTx(dAtA, i, uint64(len(m.Kind)))
+		i--
+		dAtA[i] = 0x1a
+	}
+	if m.Device != 0 {
+		i = encodeVarintTx(dAtA, i, uint64(m.Device))
+		i--
+		dAtA[i] = 0x10
+	}
+	if len(m.Owner) > 0 {
+		i -= len(m.Owner)
+		copy(dAtA[i:], m.Owner)
+		i = encodeVarintTx(dAtA, i, uint64(len(m.Owner)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgPresentCredentialResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgPresentCredentialResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgPresentCredentialResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgAppeal) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgAppeal) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgAppeal) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Statement) > 0 {
+		i -= len(m.Statement)
+		copy(dAtA[i:], m.Statement)
+		i = encodeVarintTx(dAtA, i, uint64(len(m.Statement)))
+		i--
+		dAtA[i] = 0x1a
+	}
+	if m.Device != 0 {
+		i = encodeVarintTx(dAtA, i, uint64(m.Device))
+		i--
+		dAtA[i] = 0x10
+	}
+	if len(m.Owner) > 0 {
+		i -= len(m.Owner)
+		copy(dAtA[i:], m.Owner)
+		i = encodeVarintTx(dAtA, i, uint64(len(m.Owner)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgAppealResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgAppealResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgAppealResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Deadline != 0 {
+		i = encodeVarintTx(dAtA, i, uint64(m.Deadline))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgReclaimAppeal) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgReclaimAppeal) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgReclaimAppeal) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Device != 0 {
+		i = encodeVarintTx(dAtA, i, uint64(m.Device))
+		i--
+		dAtA[i] = 0x10
+	}
+	if len(m.Owner) > 0 {
+		i -= len(m.Owner)
+		copy(dAtA[i:], m.Owner)
+		i = encodeVarintTx(dAtA, i, uint64(len(m.Owner)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgReclaimAppealResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgReclaimAppealResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgReclaimAppealResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgUpdateTrust) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgUpdateTrust) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgUpdateTrust) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Remove) > 0 {
+		for iNdEx := len(m.Remove) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Remove[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintTx(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0x1a
+		}
+	}
+	if len(m.Add) > 0 {
+		for iNdEx := len(m.Add) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Add[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintTx(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0x12
+		}
+	}
+	if len(m.Authority) > 0 {
+		i -= len(m.Authority)
+		copy(dAtA[i:], m.Authority)
+		i = encodeVarintTx(dAtA, i, uint64(len(m.Authority)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgUpdateTrustResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgUpdateTrustResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgUpdateTrustResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgUpdateRules) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgUpdateRules) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgUpdateRules) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Remove) > 0 {
+		for iNdEx := len(m.Remove) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Remove[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintTx(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0x1a
+		}
+	}
+	if len(m.Set) > 0 {
+		for iNdEx := len(m.Set) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Set[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintTx(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0x12
+		}
+	}
+	if len(m.Authority) > 0 {
+		i -= len(m.Authority)
+		copy(dAtA[i:], m.Authority)
+		i = encodeVarintTx(dAtA, i, uint64(len(m.Authority)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgUpdateRulesResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgUpdateRulesResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgUpdateRulesResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgBan) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgBan) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgBan) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Evidence) > 0 {
+		i -= len(m.Evidence)
+		copy(dAtA[i:], m.Evidence)
+		i = encodeVarintTx(dAtA, i, uint64(len(m.Evidence)))
+		i--
+		dAtA[i] = 0x22
+	}
+	if m.Reason != 0 {
+		i = encodeVarintTx(dAtA, i, uint64(m.Reason))
+		i--
+		dAtA[i] = 0x18
+	}
+	if m.Device != 0 {
+		i = encodeVarintTx(dAtA, i, uint64(m.Device))
+		i--
+		dAtA[i] = 0x10
+	}
+	if len(m.Authority) > 0 {
+		i -= len(m.Authority)
+		copy(dAtA[i:], m.Authority)
+		i = encodeVarintTx(dAtA, i, uint64(len(m.Authority)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgBanResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgBanResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgBanResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgDecideAppeal) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgDecideAppeal) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgDecideAppeal) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Verdict != 0 {
+		i = encodeVarintTx(dAtA, i, uint64(m.Verdict))
+		i--
+		dAtA[i] = 0x18
+	}
+	if m.Device != 0 {
+		i = encodeVarintTx(dAtA, i, uint64(m.Device))
+		i--
+		dAtA[i] = 0x10
+	}
+	if len(m.Authority) > 0 {
+		i -= len(m.Authority)
+		copy(dAtA[i:], m.Authority)
+		i = encodeVarintTx(dAtA, i, uint64(len(m.Authority)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgDecideAppealResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgDecideAppealResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgDecideAppealResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	return len(dAtA) - i, nil
+}
+
 func encodeVarintTx(dAtA []byte, offset int, v uint64) int {
 	offset -= sovTx(v)
 	base := offset
@@ -2463,6 +4562,317 @@ func (m *MsgUpdateParams) Size() (n int) {
 }
 
 func (m *MsgUpdateParamsResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	return n
+}
+
+func (m *MsgAttest) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Operator)
+	if l > 0 {
+		n += 1 + l + sovTx(uint64(l))
+	}
+	if m.Device != 0 {
+		n += 1 + sovTx(uint64(m.Device))
+	}
+	if m.Epoch != 0 {
+		n += 1 + sovTx(uint64(m.Epoch))
+	}
+	if m.Tls != nil {
+		l = m.Tls.Size()
+		n += 1 + l + sovTx(uint64(l))
+	}
+	if m.Manufacturer != nil {
+		l = m.Manufacturer.Size()
+		n += 1 + l + sovTx(uint64(l))
+	}
+	if m.Tpm != nil {
+		l = m.Tpm.Size()
+		n += 1 + l + sovTx(uint64(l))
+	}
+	return n
+}
+
+func (m *MsgAttestResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Tier != 0 {
+		n += 1 + sovTx(uint64(m.Tier))
+	}
+	if m.ExpiresAt != 0 {
+		n += 1 + sovTx(uint64(m.ExpiresAt))
+	}
+	return n
+}
+
+func (m *MsgRevoke) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Sender)
+	if l > 0 {
+		n += 1 + l + sovTx(uint64(l))
+	}
+	l = len(m.Anchor)
+	if l > 0 {
+		n += 1 + l + sovTx(uint64(l))
+	}
+	l = len(m.Reason)
+	if l > 0 {
+		n += 1 + l + sovTx(uint64(l))
+	}
+	l = m.By.Size()
+	n += 1 + l + sovTx(uint64(l))
+	l = len(m.Signature)
+	if l > 0 {
+		n += 1 + l + sovTx(uint64(l))
+	}
+	return n
+}
+
+func (m *MsgRevokeResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	return n
+}
+
+func (m *MsgPresentCredential) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Owner)
+	if l > 0 {
+		n += 1 + l + sovTx(uint64(l))
+	}
+	if m.Device != 0 {
+		n += 1 + sovTx(uint64(m.Device))
+	}
+	l = len(m.Kind)
+	if l > 0 {
+		n += 1 + l + sovTx(uint64(l))
+	}
+	l = len(m.Issuer)
+	if l > 0 {
+		n += 1 + l + sovTx(uint64(l))
+	}
+	l = len(m.Hash)
+	if l > 0 {
+		n += 1 + l + sovTx(uint64(l))
+	}
+	if m.Expiry != 0 {
+		n += 1 + sovTx(uint64(m.Expiry))
+	}
+	l = len(m.Signature)
+	if l > 0 {
+		n += 1 + l + sovTx(uint64(l))
+	}
+	return n
+}
+
+func (m *MsgPresentCredentialResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	return n
+}
+
+func (m *MsgAppeal) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Owner)
+	if l > 0 {
+		n += 1 + l + sovTx(uint64(l))
+	}
+	if m.Device != 0 {
+		n += 1 + sovTx(uint64(m.Device))
+	}
+	l = len(m.Statement)
+	if l > 0 {
+		n += 1 + l + sovTx(uint64(l))
+	}
+	return n
+}
+
+func (m *MsgAppealResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Deadline != 0 {
+		n += 1 + sovTx(uint64(m.Deadline))
+	}
+	return n
+}
+
+func (m *MsgReclaimAppeal) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Owner)
+	if l > 0 {
+		n += 1 + l + sovTx(uint64(l))
+	}
+	if m.Device != 0 {
+		n += 1 + sovTx(uint64(m.Device))
+	}
+	return n
+}
+
+func (m *MsgReclaimAppealResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	return n
+}
+
+func (m *MsgUpdateTrust) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Authority)
+	if l > 0 {
+		n += 1 + l + sovTx(uint64(l))
+	}
+	if len(m.Add) > 0 {
+		for _, e := range m.Add {
+			l = e.Size()
+			n += 1 + l + sovTx(uint64(l))
+		}
+	}
+	if len(m.Remove) > 0 {
+		for _, e := range m.Remove {
+			l = e.Size()
+			n += 1 + l + sovTx(uint64(l))
+		}
+	}
+	return n
+}
+
+func (m *MsgUpdateTrustResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	return n
+}
+
+func (m *MsgUpdateRules) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Authority)
+	if l > 0 {
+		n += 1 + l + sovTx(uint64(l))
+	}
+	if len(m.Set) > 0 {
+		for _, e := range m.Set {
+			l = e.Size()
+			n += 1 + l + sovTx(uint64(l))
+		}
+	}
+	if len(m.Remove) > 0 {
+		for _, e := range m.Remove {
+			l = e.Size()
+			n += 1 + l + sovTx(uint64(l))
+		}
+	}
+	return n
+}
+
+func (m *MsgUpdateRulesResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	return n
+}
+
+func (m *MsgBan) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Authority)
+	if l > 0 {
+		n += 1 + l + sovTx(uint64(l))
+	}
+	if m.Device != 0 {
+		n += 1 + sovTx(uint64(m.Device))
+	}
+	if m.Reason != 0 {
+		n += 1 + sovTx(uint64(m.Reason))
+	}
+	l = len(m.Evidence)
+	if l > 0 {
+		n += 1 + l + sovTx(uint64(l))
+	}
+	return n
+}
+
+func (m *MsgBanResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	return n
+}
+
+func (m *MsgDecideAppeal) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Authority)
+	if l > 0 {
+		n += 1 + l + sovTx(uint64(l))
+	}
+	if m.Device != 0 {
+		n += 1 + sovTx(uint64(m.Device))
+	}
+	if m.Verdict != 0 {
+		n += 1 + sovTx(uint64(m.Verdict))
+	}
+	return n
+}
+
+func (m *MsgDecideAppealResponse) Size() (n int) {
 	if m == nil {
 		return 0
 	}
@@ -4430,6 +6840,2020 @@ func (m *MsgUpdateParamsResponse) Unmarshal(dAtA []byte) error {
 		}
 		if fieldNum <= 0 {
 			return fmt.Errorf("proto: MsgUpdateParamsResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		default:
+			iNdEx = preIndex
+			skippy, err := skipTx(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthTx
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgAttest) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowTx
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgAttest: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgAttest: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Operator", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Operator = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Device", wireType)
+			}
+			m.Device = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Device |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Epoch", wireType)
+			}
+			m.Epoch = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Epoch |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 4:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Tls", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Tls == nil {
+				m.Tls = &TLSEvidence{}
+			}
+			if err := m.Tls.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 5:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Manufacturer", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Manufacturer == nil {
+				m.Manufacturer = &ManufacturerEvidence{}
+			}
+			if err := m.Manufacturer.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 6:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Tpm", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Tpm == nil {
+				m.Tpm = &TPMEvidence{}
+			}
+			if err := m.Tpm.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipTx(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthTx
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgAttestResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowTx
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgAttestResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgAttestResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Tier", wireType)
+			}
+			m.Tier = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Tier |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field ExpiresAt", wireType)
+			}
+			m.ExpiresAt = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.ExpiresAt |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipTx(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthTx
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgRevoke) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowTx
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgRevoke: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgRevoke: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Sender", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Sender = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Anchor", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Anchor = append(m.Anchor[:0], dAtA[iNdEx:postIndex]...)
+			if m.Anchor == nil {
+				m.Anchor = []byte{}
+			}
+			iNdEx = postIndex
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Reason", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Reason = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 4:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field By", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.By.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 5:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Signature", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Signature = append(m.Signature[:0], dAtA[iNdEx:postIndex]...)
+			if m.Signature == nil {
+				m.Signature = []byte{}
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipTx(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthTx
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgRevokeResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowTx
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgRevokeResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgRevokeResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		default:
+			iNdEx = preIndex
+			skippy, err := skipTx(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthTx
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgPresentCredential) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowTx
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgPresentCredential: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgPresentCredential: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Owner", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Owner = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Device", wireType)
+			}
+			m.Device = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Device |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Kind", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Kind = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 4:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Issuer", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Issuer = append(m.Issuer[:0], dAtA[iNdEx:postIndex]...)
+			if m.Issuer == nil {
+				m.Issuer = []byte{}
+			}
+			iNdEx = postIndex
+		case 5:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Hash", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Hash = append(m.Hash[:0], dAtA[iNdEx:postIndex]...)
+			if m.Hash == nil {
+				m.Hash = []byte{}
+			}
+			iNdEx = postIndex
+		case 6:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Expiry", wireType)
+			}
+			m.Expiry = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Expiry |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 7:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Signature", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Signature = append(m.Signature[:0], dAtA[iNdEx:postIndex]...)
+			if m.Signature == nil {
+				m.Signature = []byte{}
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipTx(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthTx
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgPresentCredentialResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowTx
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgPresentCredentialResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgPresentCredentialResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		default:
+			iNdEx = preIndex
+			skippy, err := skipTx(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthTx
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgAppeal) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowTx
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgAppeal: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgAppeal: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Owner", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Owner = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Device", wireType)
+			}
+			m.Device = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Device |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Statement", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Statement = append(m.Statement[:0], dAtA[iNdEx:postIndex]...)
+			if m.Statement == nil {
+				m.Statement = []byte{}
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipTx(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthTx
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgAppealResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowTx
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgAppealResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgAppealResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Deadline", wireType)
+			}
+			m.Deadline = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Deadline |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipTx(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthTx
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgReclaimAppeal) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowTx
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgReclaimAppeal: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgReclaimAppeal: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Owner", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Owner = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Device", wireType)
+			}
+			m.Device = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Device |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipTx(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthTx
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgReclaimAppealResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowTx
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgReclaimAppealResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgReclaimAppealResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		default:
+			iNdEx = preIndex
+			skippy, err := skipTx(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthTx
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgUpdateTrust) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowTx
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgUpdateTrust: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgUpdateTrust: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Authority", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Authority = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Add", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Add = append(m.Add, TrustAnchor{})
+			if err := m.Add[len(m.Add)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Remove", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Remove = append(m.Remove, TrustRef{})
+			if err := m.Remove[len(m.Remove)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipTx(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthTx
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgUpdateTrustResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowTx
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgUpdateTrustResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgUpdateTrustResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		default:
+			iNdEx = preIndex
+			skippy, err := skipTx(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthTx
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgUpdateRules) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowTx
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgUpdateRules: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgUpdateRules: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Authority", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Authority = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Set", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Set = append(m.Set, Rule{})
+			if err := m.Set[len(m.Set)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Remove", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Remove = append(m.Remove, RuleRef{})
+			if err := m.Remove[len(m.Remove)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipTx(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthTx
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgUpdateRulesResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowTx
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgUpdateRulesResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgUpdateRulesResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		default:
+			iNdEx = preIndex
+			skippy, err := skipTx(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthTx
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgBan) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowTx
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgBan: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgBan: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Authority", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Authority = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Device", wireType)
+			}
+			m.Device = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Device |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Reason", wireType)
+			}
+			m.Reason = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Reason |= BanReason(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 4:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Evidence", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Evidence = append(m.Evidence[:0], dAtA[iNdEx:postIndex]...)
+			if m.Evidence == nil {
+				m.Evidence = []byte{}
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipTx(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthTx
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgBanResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowTx
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgBanResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgBanResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		default:
+			iNdEx = preIndex
+			skippy, err := skipTx(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthTx
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgDecideAppeal) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowTx
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgDecideAppeal: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgDecideAppeal: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Authority", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Authority = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Device", wireType)
+			}
+			m.Device = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Device |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Verdict", wireType)
+			}
+			m.Verdict = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Verdict |= Verdict(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipTx(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthTx
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgDecideAppealResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowTx
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgDecideAppealResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgDecideAppealResponse: illegal tag %d (wire type %d)", fieldNum, wire)
 		}
 		switch fieldNum {
 		default:
