@@ -60,21 +60,55 @@ func decodingMode() cbor.DecMode {
 
 // openPointer decrypts and judges what the chain keeps.
 func openPointer(root seal.Root, anchored, pointer []byte) (located, error) {
-	var l located
 	plain, err := root.Box(boxPurpose).Open(nil, pointer, anchored)
 	if err != nil {
-		return l, fmt.Errorf("opening snapshot pointer: %w: %w", ErrForeign, err)
+		return located{}, fmt.Errorf("opening snapshot pointer: %w: %w", ErrForeign, err)
 	}
+	return parsePointer(plain, anchored)
+}
+
+// parsePointer judges an opened pointer: it must lead to one segment, the one that is anchored.
+func parsePointer(plain, anchored []byte) (located, error) {
+	var l located
 	if err := decoding.Unmarshal(plain, &l); err != nil {
 		return l, fmt.Errorf("reading snapshot pointer: %w: %w", ErrForeign, err)
 	}
-	if len(l.Segments) != 1 || l.Size < 0 {
+	if len(l.Segments) != 1 {
 		return l, fmt.Errorf("snapshot pointer with %d segments, want 1: %w", len(l.Segments), ErrForeign)
 	}
 	if r := piece.RootOf(l.Segments[0].Root[:]); !bytes.Equal(r[:], anchored) {
 		return l, fmt.Errorf("snapshot pointer leads to root %s, anchored is %x: %w", r, anchored, ErrForeign)
 	}
-	return l, nil
+	return l, l.check()
+}
+
+// parseManifest judges the manifest that a pointer of a version led to.
+func parseManifest(b []byte, version uint64) (manifest, error) {
+	var m manifest
+	if err := decoding.Unmarshal(b, &m); err != nil {
+		return m, fmt.Errorf("reading snapshot manifest: %w: %w", ErrForeign, err)
+	}
+	if m.Version != version {
+		return m, fmt.Errorf("manifest of version %d under anchor %d: %w", m.Version, version, ErrForeign)
+	}
+	for i, l := range m.Streams {
+		if err := l.check(); err != nil {
+			return m, fmt.Errorf("snapshot stream %d: %w", i, err)
+		}
+	}
+	return m, nil
+}
+
+// check reports a size that the segments do not have.
+func (l located) check() error {
+	var held int64
+	for _, seg := range l.Segments {
+		held += int64(seg.PlainSize)
+	}
+	if l.Size != held {
+		return fmt.Errorf("%d bytes in segments of %d: %w", l.Size, held, ErrForeign)
+	}
+	return nil
 }
 
 // Source is what recovery reads with. The engine's pool must know the chain's nodes and the lease
@@ -114,12 +148,9 @@ func Recover(ctx context.Context, src Source, db *metabase.DB) (Recovered, error
 	if err := fetch(ctx, src, at, &b); err != nil {
 		return out, fmt.Errorf("reading snapshot manifest: %w", err)
 	}
-	var m manifest
-	if err := decoding.Unmarshal(b.Bytes(), &m); err != nil {
-		return out, fmt.Errorf("decoding snapshot manifest: %w", err)
-	}
-	if m.Version != a.Version {
-		return out, fmt.Errorf("manifest of version %d under anchor %d: %w", m.Version, a.Version, ErrForeign)
+	m, err := parseManifest(b.Bytes(), a.Version)
+	if err != nil {
+		return out, err
 	}
 	for i, stream := range m.Streams {
 		if err := restore(ctx, src, stream, db); err != nil {
