@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -36,10 +37,8 @@ var expected = map[string]struct {
 }
 
 // TestVersityFunctionalSuite builds versitygw's suite from the module proxy and
-// runs it against a gateway: one of its own over the fake network, or, with
-// CAIRN_S3_ENDPOINT, CAIRN_S3_ACCESS and CAIRN_S3_SECRET, a running one without
-// any buckets. It takes some minutes and runs only with CAIRN_S3_SUITE=1.
-// CAIRN_S3_POSTGRES names a database for the metadata of the gateway it starts.
+// runs it against a gateway (see target). It takes some minutes and runs only
+// with CAIRN_S3_SUITE=1.
 func TestVersityFunctionalSuite(t *testing.T) {
 	if os.Getenv("CAIRN_S3_SUITE") == "" {
 		t.Skip("set CAIRN_S3_SUITE=1 to build and run versitygw's functional suite")
@@ -120,13 +119,26 @@ func build(t *testing.T, dir, bin, pkg string) {
 	}
 }
 
-// target returns the gateway to test.
+// target is a gateway to test. CAIRN_S3_ENGINE says which one is started: fake
+// (the default), the S3 face over an engine that keeps segments in a directory,
+// or network, the gateway of a whole local network of twelve nodes.
+// CAIRN_S3_POSTGRES names a database for the metadata of the first. With
+// CAIRN_S3_ENDPOINT, CAIRN_S3_ACCESS and CAIRN_S3_SECRET it is one that runs
+// already; it must have no buckets.
 func target(t *testing.T) (endpoint, access, secret string) {
 	t.Helper()
 	if e := os.Getenv("CAIRN_S3_ENDPOINT"); e != "" {
 		return e, os.Getenv("CAIRN_S3_ACCESS"), os.Getenv("CAIRN_S3_SECRET")
 	}
-	return "http://" + startGateway(t), "cairn", "cairnsecret"
+	switch engine := os.Getenv("CAIRN_S3_ENGINE"); engine {
+	case "", "fake":
+		return "http://" + startGateway(t), "cairn", "cairnsecret"
+	case "network":
+		return startNetwork(t)
+	default:
+		t.Fatalf("CAIRN_S3_ENGINE=%s: must be fake or network", engine)
+		return "", "", ""
+	}
 }
 
 // startGateway runs fakegateway on a free port and returns its address.
@@ -142,10 +154,38 @@ func startGateway(t *testing.T) string {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
+	if line := serve(t, bin, "-listen", addr, "-dir", t.TempDir(), "-postgres", os.Getenv("CAIRN_S3_POSTGRES")); !strings.HasPrefix(line, "ready") {
+		t.Fatalf("the gateway said %q", line)
+	}
+	return addr
+}
+
+// startNetwork runs a local network and returns what its gateway says of itself.
+func startNetwork(t *testing.T) (endpoint, access, secret string) {
+	t.Helper()
+	bin := filepath.Join(t.TempDir(), "cairnd")
+	build(t, "", bin, "github.com/cairn-network/cairn/cmd/cairnd")
+	line := serve(t, bin, "devnet", "--home", t.TempDir(), "--port-base", strconv.Itoa(20000+os.Getpid()%25*400), "--block-time", "300ms", "--json")
+	var ready struct {
+		S3 struct {
+			Endpoint  string `json:"endpoint"`
+			AccessKey string `json:"access_key"`
+			SecretKey string `json:"secret_key"`
+		} `json:"s3"`
+	}
+	if err := json.Unmarshal([]byte(line), &ready); err != nil {
+		t.Fatalf("the network said %q: %v", line, err)
+	}
+	return ready.S3.Endpoint, ready.S3.AccessKey, ready.S3.SecretKey
+}
+
+// serve runs a program until the test ends and returns the first line that it prints.
+func serve(t *testing.T, program string, args ...string) string {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	cmd := exec.CommandContext(ctx, bin, "-listen", addr, "-dir", t.TempDir(), "-postgres", os.Getenv("CAIRN_S3_POSTGRES"))
+	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	cmd.WaitDelay = 20 * time.Second
+	cmd.WaitDelay = 60 * time.Second
 	cmd.Stderr = os.Stderr
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
@@ -154,21 +194,22 @@ func startGateway(t *testing.T) string {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	line, err := bufio.NewReader(stdout).ReadString('\n')
-	if err != nil || !strings.HasPrefix(line, "ready") {
-		t.Fatalf("the gateway said %q, %v", line, err)
-	}
+	out := bufio.NewReader(stdout)
+	line, err := out.ReadString('\n')
 	drained := make(chan struct{})
 	go func() {
 		defer close(drained)
-		_, _ = io.Copy(io.Discard, stdout)
+		_, _ = io.Copy(io.Discard, out)
 	}()
 	t.Cleanup(func() {
 		cancel()
 		<-drained
 		if err := cmd.Wait(); err != nil && !errors.Is(err, context.Canceled) {
-			t.Errorf("the gateway ended with %v", err)
+			t.Errorf("%s ended with %v", filepath.Base(program), err)
 		}
 	})
-	return addr
+	if err != nil {
+		t.Fatalf("%s ended before it served: %v", filepath.Base(program), err)
+	}
+	return line
 }
