@@ -191,7 +191,7 @@ func (n *Network) retract() error {
 }
 
 func (n *Network) readyFiles() []string {
-	files := []string{filepath.Join(n.config.Home, "ready.json")}
+	files := []string{filepath.Join(n.config.Home, readyName)}
 	if n.config.ReadyFile != "" {
 		files = append(files, n.config.ReadyFile)
 	}

@@ -6,6 +6,9 @@ import (
 	"text/tabwriter"
 )
 
+// readyName is the ready file's name in a network's home.
+const readyName = "ready.json"
+
 // Ready is what a running network tells programs (the ready file) and people.
 type Ready struct {
 	S3        S3        `json:"s3"`
@@ -44,8 +47,8 @@ type Process struct {
 	DeviceID uint64 `json:"device_id,omitempty"`
 }
 
-// Print tells people what runs and how to use it.
-func (r Ready) Print(w io.Writer) error {
+// Print tells people what runs and how to use it. command is how they call devnet's commands.
+func (r Ready) Print(w io.Writer, command string) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	storage := 0
 	for _, p := range r.Processes {
@@ -63,6 +66,8 @@ func (r Ready) Print(w io.Writer) error {
 	fmt.Fprintf(t, "  export AWS_ACCESS_KEY_ID=%s AWS_SECRET_ACCESS_KEY=%s AWS_DEFAULT_REGION=%s\n", r.S3.AccessKey, r.S3.SecretKey, r.S3.Region)
 	fmt.Fprintf(t, "  aws --endpoint-url %s s3 mb s3://photos\n", r.S3.Endpoint)
 	fmt.Fprintf(t, "  aws --endpoint-url %s s3 sync ./my-photos s3://photos\n\n", r.S3.Endpoint)
+	fmt.Fprintln(t, "Money for an account of your own:")
+	fmt.Fprintf(t, "  %s fund cairn1... 100CAIRN\n\n", command)
 	fmt.Fprintln(t, "Ctrl-C stops it; starting again goes on where it stopped.")
 	if err := t.Flush(); err != nil {
 		return fmt.Errorf("printing what runs: %w", err)

@@ -14,6 +14,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/cairn-network/cairn/core/address"
+	"github.com/cairn-network/cairn/core/price"
 	"github.com/cairn-network/cairn/devnet"
 )
 
@@ -48,7 +50,7 @@ Ctrl-C stops it cleanly; starting again with the same --home goes on where it st
 					return json.NewEncoder(cmd.OutOrStdout()).Encode(n.Ready())
 				}
 				fmt.Fprintf(cmd.ErrOrStderr(), "Ready after %s.\n", time.Since(begin).Round(100*time.Millisecond))
-				return n.Ready().Print(cmd.OutOrStdout())
+				return n.Ready().Print(cmd.OutOrStdout(), invocation(cmd))
 			})
 			if errors.Is(err, context.Canceled) {
 				return nil
@@ -56,8 +58,9 @@ Ctrl-C stops it cleanly; starting again with the same --home goes on where it st
 			return err
 		},
 	}
+	cmd.PersistentFlags().StringVar(&config.Home, "home", config.Home, "directory that holds the network")
+	cmd.AddCommand(fund(&config.Home))
 	flags := cmd.Flags()
-	flags.StringVar(&config.Home, "home", config.Home, "directory that holds the network")
 	flags.IntVar(&config.Validators, "validators", 1, "nodes that take part in consensus")
 	flags.IntVar(&config.Storage, "storage", 12, "storage nodes, each with its own owner")
 	flags.Uint64Var(&config.StorageSize, "storage-size", 0, "bytes that each storage node offers; 0 takes 64 GiB, or half of what the disk has left")
@@ -69,6 +72,49 @@ Ctrl-C stops it cleanly; starting again with the same --home goes on where it st
 	flags.BoolVar(&config.Verbose, "verbose", false, "log to standard error rather than to a file in --home")
 	flags.BoolVar(&asJSON, "json", false, "print what runs as JSON")
 	return cmd
+}
+
+// fund makes the command that gives an account its first money.
+func fund(home *string) *cobra.Command {
+	return &cobra.Command{
+		Use:   "fund ADDRESS AMOUNT",
+		Short: "Send money from the running network's faucet account to an account of yours",
+		Example: `  cairnd devnet fund cairn1... 100CAIRN
+  cairnd devnet fund 0x... 2.5CAIRN`,
+		Args:         cobra.ExactArgs(2),
+		SilenceUsage: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			to, err := address.Parse(args[0])
+			if err != nil {
+				return fmt.Errorf("address %q: %w (addresses begin with cairn1 or 0x)", args[0], err)
+			}
+			amount, err := price.Parse(args[1])
+			if err != nil {
+				return fmt.Errorf("%w (write amounts as 1.5CAIRN or 15acairn)", err)
+			}
+			err = devnet.Fund(cmd.Context(), *home, address.Bech32(to), amount)
+			if errors.Is(err, devnet.ErrNotRunning) {
+				return fmt.Errorf("%w (start one with cairnd devnet, or name its home with --home)", err)
+			}
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "sent %s to %s\n", amount.Format(), address.Bech32(to))
+			return nil
+		},
+	}
+}
+
+// invocation is how the person called cmd: the program as typed, and the home where it is not the
+// usual one.
+func invocation(cmd *cobra.Command) string {
+	called := os.Args[0] + " " + cmd.Name()
+	if home := cmd.Flag("home"); home.Changed {
+		if home.Value.String() != defaultHome() {
+			called += " --home " + home.Value.String()
+		}
+	}
+	return called
 }
 
 func defaultHome() string {
