@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"runtime/pprof"
 	"strings"
 	"time"
@@ -18,7 +20,7 @@ import (
 // process: renter, gateway, twenty-five providers (from which the class is 8/14/20), chain and client share the CPU time given.
 func measureEndToEnd(ctx context.Context, s *settings) ([]table, error) {
 	var tables []table
-	err := withNetwork(ctx, devnet.Config{Storage: 25}, func(ctx context.Context, n *devnet.Network, c *s3.Client) error {
+	err := withNetwork(ctx, s, devnet.Config{Storage: 25}, func(ctx context.Context, n *devnet.Network, c *s3.Client) error {
 		bucket := "bench"
 		if _, err := c.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: &bucket}); err != nil {
 			return fmt.Errorf("creating a bucket: %w", err)
@@ -27,12 +29,12 @@ func measureEndToEnd(ctx context.Context, s *settings) ([]table, error) {
 		if err := putLarge(ctx, c, bucket, "warm-up", partSize, body); err != nil {
 			return err
 		}
-		put, err := measured(s.size, "put", func() error { return putLarge(ctx, c, bucket, "large", s.size, body) })
+		put, err := measured(s, "put", func() error { return putLarge(ctx, c, bucket, "large", s.size, body) })
 		if err != nil {
 			return err
 		}
 		_, peak := resident()
-		get, err := measured(s.size, "get", func() error { return getLarge(ctx, c, bucket, "large", s.size) })
+		get, err := measured(s, "get", func() error { return getLarge(ctx, c, bucket, "large", s.size) })
 		if err != nil {
 			return err
 		}
@@ -48,31 +50,42 @@ func measureEndToEnd(ctx context.Context, s *settings) ([]table, error) {
 }
 
 // measured runs f under the CPU profiler and gives CPU-seconds per GB, and where they went.
-func measured(size int64, what string, f func() error) ([]table, error) {
-	var raw bytes.Buffer
-	if err := pprof.StartCPUProfile(&raw); err != nil {
-		return nil, fmt.Errorf("starting the profiler: %w", err)
-	}
-	usedBefore, begin := cpu(), time.Now()
-	err := f()
-	used, wall := cpu()-usedBefore, time.Since(begin)
-	pprof.StopCPUProfile()
+func measured(s *settings, what string, f func() error) ([]table, error) {
+	raw, used, wall, err := profiled(s, what, f)
 	if err != nil {
 		return nil, err
 	}
-	gb := float64(size) / 1e9
+	gb := float64(s.size) / 1e9
 	perGB := used.Seconds() / gb
 	cost := table{Title: fmt.Sprintf("%s of %.2f GB at 8/14/20", what, gb), Rows: []row{
 		{What: "CPU per GB, everything", Value: perGB, Unit: "CPU-s/GB", Goal: "limit about 7.5 (put)"},
 		{What: "two quiet cores would give", Value: 2000 / perGB, Unit: "MB/s", Goal: ">= 250", Note: "2 cores / CPU per byte"},
-		{What: "seen on this machine", Value: float64(size) / 1e6 / wall.Seconds(), Unit: "MB/s", Note: "wall time; shared machine"},
+		{What: "seen on this machine", Value: float64(s.size) / 1e6 / wall.Seconds(), Unit: "MB/s", Note: "wall time; shared machine"},
 	}}
-	split, err := attribute(raw.Bytes(), gb)
+	split, err := attribute(raw, gb)
 	if err != nil {
 		return nil, err
 	}
 	split.Title = "where " + what + " spends it"
 	return []table{cost, split}, nil
+}
+
+// profiled runs f under the CPU profiler and gives the profile, the CPU time and the time that f took.
+func profiled(s *settings, what string, f func() error) (raw []byte, used, wall time.Duration, err error) {
+	var out bytes.Buffer
+	if err := pprof.StartCPUProfile(&out); err != nil {
+		return nil, 0, 0, fmt.Errorf("starting the profiler: %w", err)
+	}
+	before, begin := cpu(), time.Now()
+	err = f()
+	used, wall = cpu()-before, time.Since(begin)
+	pprof.StopCPUProfile()
+	if err == nil && s.profiles != "" {
+		if err = os.WriteFile(filepath.Join(s.profiles, what+".pprof"), out.Bytes(), 0o644); err != nil {
+			err = fmt.Errorf("saving a profile: %w", err)
+		}
+	}
+	return out.Bytes(), used, wall, err
 }
 
 // stages name the part of the path that a stack belongs to: the first whose marker appears in any

@@ -37,6 +37,9 @@ type settings struct {
 	count  int
 	binDir string
 	cold   bool
+	// profiles is a directory for the CPU profiles behind the splits; empty keeps none.
+	profiles string
+	portBase int
 }
 
 func main() {
@@ -46,6 +49,8 @@ func main() {
 	flag.IntVar(&s.count, "count", 10_000, "number of small objects")
 	flag.StringVar(&s.binDir, "bin", "bin", "where cairnd and cairn are")
 	flag.BoolVar(&s.cold, "cold", false, "measure the cold build too (empties a private build cache; minutes)")
+	flag.StringVar(&s.profiles, "profiles", "", "directory for the CPU profiles behind the splits; empty keeps none")
+	flag.IntVar(&s.portBase, "port-base", 21000, "first port of the networks that are measured")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

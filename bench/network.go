@@ -25,13 +25,13 @@ import (
 
 // withNetwork runs f against a fresh network in this process, so that its CPU time and profile
 // are this process's.
-func withNetwork(ctx context.Context, config devnet.Config, f func(context.Context, *devnet.Network, *s3.Client) error) error {
+func withNetwork(ctx context.Context, s *settings, config devnet.Config, f func(context.Context, *devnet.Network, *s3.Client) error) error {
 	home, err := os.MkdirTemp("", "cairn-bench")
 	if err != nil {
 		return fmt.Errorf("making a home: %w", err)
 	}
 	defer os.RemoveAll(home)
-	config.Home, config.PortBase = home, 21000
+	config.Home, config.PortBase = home, s.portBase
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	var failed error

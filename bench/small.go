@@ -15,7 +15,7 @@ import (
 // measureSmall puts many objects of 4 KiB and lists them in pages of 1,000.
 func measureSmall(ctx context.Context, s *settings) ([]table, error) {
 	var tables []table
-	err := withNetwork(ctx, devnet.Config{Storage: 12}, func(ctx context.Context, _ *devnet.Network, c *s3.Client) error {
+	err := withNetwork(ctx, s, devnet.Config{Storage: 12}, func(ctx context.Context, _ *devnet.Network, c *s3.Client) error {
 		bucket := "small"
 		if _, err := c.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: &bucket}); err != nil {
 			return fmt.Errorf("creating a bucket: %w", err)
