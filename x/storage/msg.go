@@ -11,10 +11,13 @@ import (
 )
 
 // msgServer answers the module's messages.
-type msgServer struct{ *Keeper }
+type msgServer struct {
+	*Keeper
+	*storagev1.UnimplementedMsgServer
+}
 
 // NewMsgServer is the module's message service over a keeper.
-func NewMsgServer(k *Keeper) storagev1.MsgServer { return msgServer{k} }
+func NewMsgServer(k *Keeper) storagev1.MsgServer { return msgServer{Keeper: k} }
 
 // parseAccount reads the address in a field of a message.
 func (k *Keeper) parseAccount(field, text string) (string, error) {

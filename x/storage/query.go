@@ -7,10 +7,13 @@ import (
 )
 
 // queryServer answers the module's queries.
-type queryServer struct{ *Keeper }
+type queryServer struct {
+	*Keeper
+	*storagev1.UnimplementedQueryServer
+}
 
 // NewQueryServer is the module's query service over a keeper.
-func NewQueryServer(k *Keeper) storagev1.QueryServer { return queryServer{k} }
+func NewQueryServer(k *Keeper) storagev1.QueryServer { return queryServer{Keeper: k} }
 
 // Params gives the parameters.
 func (s queryServer) Params(ctx context.Context, _ *storagev1.QueryParamsRequest) (*storagev1.QueryParamsResponse, error) {

@@ -6,6 +6,7 @@ package storagev1
 import (
 	fmt "fmt"
 	_ "github.com/cosmos/cosmos-proto"
+	_ "github.com/cosmos/gogoproto/gogoproto"
 	proto "github.com/cosmos/gogoproto/proto"
 	io "io"
 	math "math"
@@ -75,29 +76,301 @@ func (m *EventSnapshotCommitted) GetVersion() uint64 {
 	return 0
 }
 
+type EventTreeCommitted struct {
+	Commitment Commitment `protobuf:"bytes,1,opt,name=commitment,proto3" json:"commitment"`
+}
+
+func (m *EventTreeCommitted) Reset()         { *m = EventTreeCommitted{} }
+func (m *EventTreeCommitted) String() string { return proto.CompactTextString(m) }
+func (*EventTreeCommitted) ProtoMessage()    {}
+func (*EventTreeCommitted) Descriptor() ([]byte, []int) {
+	return fileDescriptor_b792783693ac221e, []int{1}
+}
+func (m *EventTreeCommitted) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *EventTreeCommitted) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_EventTreeCommitted.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *EventTreeCommitted) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_EventTreeCommitted.Merge(m, src)
+}
+func (m *EventTreeCommitted) XXX_Size() int {
+	return m.Size()
+}
+func (m *EventTreeCommitted) XXX_DiscardUnknown() {
+	xxx_messageInfo_EventTreeCommitted.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_EventTreeCommitted proto.InternalMessageInfo
+
+func (m *EventTreeCommitted) GetCommitment() Commitment {
+	if m != nil {
+		return m.Commitment
+	}
+	return Commitment{}
+}
+
+type EventChallengePassed struct {
+	Device    uint64 `protobuf:"varint,1,opt,name=device,proto3" json:"device,omitempty"`
+	Epoch     uint64 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Positions uint32 `protobuf:"varint,3,opt,name=positions,proto3" json:"positions,omitempty"`
+	// Bytes.
+	Proved uint64 `protobuf:"varint,4,opt,name=proved,proto3" json:"proved,omitempty"`
+}
+
+func (m *EventChallengePassed) Reset()         { *m = EventChallengePassed{} }
+func (m *EventChallengePassed) String() string { return proto.CompactTextString(m) }
+func (*EventChallengePassed) ProtoMessage()    {}
+func (*EventChallengePassed) Descriptor() ([]byte, []int) {
+	return fileDescriptor_b792783693ac221e, []int{2}
+}
+func (m *EventChallengePassed) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *EventChallengePassed) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_EventChallengePassed.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *EventChallengePassed) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_EventChallengePassed.Merge(m, src)
+}
+func (m *EventChallengePassed) XXX_Size() int {
+	return m.Size()
+}
+func (m *EventChallengePassed) XXX_DiscardUnknown() {
+	xxx_messageInfo_EventChallengePassed.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_EventChallengePassed proto.InternalMessageInfo
+
+func (m *EventChallengePassed) GetDevice() uint64 {
+	if m != nil {
+		return m.Device
+	}
+	return 0
+}
+
+func (m *EventChallengePassed) GetEpoch() uint64 {
+	if m != nil {
+		return m.Epoch
+	}
+	return 0
+}
+
+func (m *EventChallengePassed) GetPositions() uint32 {
+	if m != nil {
+		return m.Positions
+	}
+	return 0
+}
+
+func (m *EventChallengePassed) GetProved() uint64 {
+	if m != nil {
+		return m.Proved
+	}
+	return 0
+}
+
+type EventFault struct {
+	Fault Fault `protobuf:"bytes,1,opt,name=fault,proto3" json:"fault"`
+}
+
+func (m *EventFault) Reset()         { *m = EventFault{} }
+func (m *EventFault) String() string { return proto.CompactTextString(m) }
+func (*EventFault) ProtoMessage()    {}
+func (*EventFault) Descriptor() ([]byte, []int) {
+	return fileDescriptor_b792783693ac221e, []int{3}
+}
+func (m *EventFault) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *EventFault) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_EventFault.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *EventFault) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_EventFault.Merge(m, src)
+}
+func (m *EventFault) XXX_Size() int {
+	return m.Size()
+}
+func (m *EventFault) XXX_DiscardUnknown() {
+	xxx_messageInfo_EventFault.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_EventFault proto.InternalMessageInfo
+
+func (m *EventFault) GetFault() Fault {
+	if m != nil {
+		return m.Fault
+	}
+	return Fault{}
+}
+
+type EventAuditOpened struct {
+	Audit Audit `protobuf:"bytes,1,opt,name=audit,proto3" json:"audit"`
+}
+
+func (m *EventAuditOpened) Reset()         { *m = EventAuditOpened{} }
+func (m *EventAuditOpened) String() string { return proto.CompactTextString(m) }
+func (*EventAuditOpened) ProtoMessage()    {}
+func (*EventAuditOpened) Descriptor() ([]byte, []int) {
+	return fileDescriptor_b792783693ac221e, []int{4}
+}
+func (m *EventAuditOpened) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *EventAuditOpened) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_EventAuditOpened.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *EventAuditOpened) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_EventAuditOpened.Merge(m, src)
+}
+func (m *EventAuditOpened) XXX_Size() int {
+	return m.Size()
+}
+func (m *EventAuditOpened) XXX_DiscardUnknown() {
+	xxx_messageInfo_EventAuditOpened.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_EventAuditOpened proto.InternalMessageInfo
+
+func (m *EventAuditOpened) GetAudit() Audit {
+	if m != nil {
+		return m.Audit
+	}
+	return Audit{}
+}
+
+// EventAuditAnswered says that the device showed what it was asked for.
+type EventAuditAnswered struct {
+	Audit  uint64 `protobuf:"varint,1,opt,name=audit,proto3" json:"audit,omitempty"`
+	Device uint64 `protobuf:"varint,2,opt,name=device,proto3" json:"device,omitempty"`
+}
+
+func (m *EventAuditAnswered) Reset()         { *m = EventAuditAnswered{} }
+func (m *EventAuditAnswered) String() string { return proto.CompactTextString(m) }
+func (*EventAuditAnswered) ProtoMessage()    {}
+func (*EventAuditAnswered) Descriptor() ([]byte, []int) {
+	return fileDescriptor_b792783693ac221e, []int{5}
+}
+func (m *EventAuditAnswered) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *EventAuditAnswered) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_EventAuditAnswered.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *EventAuditAnswered) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_EventAuditAnswered.Merge(m, src)
+}
+func (m *EventAuditAnswered) XXX_Size() int {
+	return m.Size()
+}
+func (m *EventAuditAnswered) XXX_DiscardUnknown() {
+	xxx_messageInfo_EventAuditAnswered.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_EventAuditAnswered proto.InternalMessageInfo
+
+func (m *EventAuditAnswered) GetAudit() uint64 {
+	if m != nil {
+		return m.Audit
+	}
+	return 0
+}
+
+func (m *EventAuditAnswered) GetDevice() uint64 {
+	if m != nil {
+		return m.Device
+	}
+	return 0
+}
+
 func init() {
 	proto.RegisterType((*EventSnapshotCommitted)(nil), "cairn.storage.v1.EventSnapshotCommitted")
+	proto.RegisterType((*EventTreeCommitted)(nil), "cairn.storage.v1.EventTreeCommitted")
+	proto.RegisterType((*EventChallengePassed)(nil), "cairn.storage.v1.EventChallengePassed")
+	proto.RegisterType((*EventFault)(nil), "cairn.storage.v1.EventFault")
+	proto.RegisterType((*EventAuditOpened)(nil), "cairn.storage.v1.EventAuditOpened")
+	proto.RegisterType((*EventAuditAnswered)(nil), "cairn.storage.v1.EventAuditAnswered")
 }
 
 func init() { proto.RegisterFile("cairn/storage/v1/event.proto", fileDescriptor_b792783693ac221e) }
 
 var fileDescriptor_b792783693ac221e = []byte{
-	// 233 bytes of a gzipped FileDescriptorProto
-	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0xe2, 0x92, 0x49, 0x4e, 0xcc, 0x2c,
-	0xca, 0xd3, 0x2f, 0x2e, 0xc9, 0x2f, 0x4a, 0x4c, 0x4f, 0xd5, 0x2f, 0x33, 0xd4, 0x4f, 0x2d, 0x4b,
-	0xcd, 0x2b, 0xd1, 0x2b, 0x28, 0xca, 0x2f, 0xc9, 0x17, 0x12, 0x00, 0xcb, 0xea, 0x41, 0x65, 0xf5,
-	0xca, 0x0c, 0xa5, 0x24, 0x93, 0xf3, 0x8b, 0x73, 0xf3, 0x8b, 0xe3, 0xc1, 0xf2, 0xfa, 0x10, 0x0e,
-	0x44, 0xb1, 0x52, 0x0a, 0x97, 0x98, 0x2b, 0x48, 0x6f, 0x70, 0x5e, 0x62, 0x41, 0x71, 0x46, 0x7e,
-	0x89, 0x73, 0x7e, 0x6e, 0x6e, 0x66, 0x49, 0x49, 0x6a, 0x8a, 0x90, 0x01, 0x17, 0x5b, 0x51, 0x6a,
-	0x5e, 0x49, 0x6a, 0x91, 0x04, 0xa3, 0x02, 0xa3, 0x06, 0xa7, 0x93, 0xc4, 0xa5, 0x2d, 0xba, 0x22,
-	0x50, 0xbd, 0x8e, 0x29, 0x29, 0x45, 0xa9, 0xc5, 0xc5, 0xc1, 0x25, 0x45, 0x99, 0x79, 0xe9, 0x41,
-	0x50, 0x75, 0x42, 0x12, 0x5c, 0xec, 0x65, 0xa9, 0x45, 0xc5, 0x99, 0xf9, 0x79, 0x12, 0x4c, 0x0a,
-	0x8c, 0x1a, 0x2c, 0x41, 0x30, 0xae, 0x53, 0xf8, 0x89, 0x47, 0x72, 0x8c, 0x17, 0x1e, 0xc9, 0x31,
-	0x3e, 0x78, 0x24, 0xc7, 0x38, 0xe1, 0xb1, 0x1c, 0xc3, 0x85, 0xc7, 0x72, 0x0c, 0x37, 0x1e, 0xcb,
-	0x31, 0x44, 0xd9, 0xa6, 0x67, 0x96, 0x64, 0x94, 0x26, 0xe9, 0x25, 0xe7, 0xe7, 0xea, 0x83, 0xdd,
-	0xad, 0x9b, 0x97, 0x5a, 0x52, 0x9e, 0x5f, 0x94, 0x0d, 0xe1, 0xe9, 0x27, 0x16, 0x64, 0xea, 0xa3,
-	0xfb, 0xd6, 0x1a, 0xca, 0x2c, 0x33, 0x4c, 0x62, 0x03, 0xfb, 0xc2, 0x18, 0x10, 0x00, 0x00, 0xff,
-	0xff, 0xd8, 0x5d, 0xc0, 0x65, 0x12, 0x01, 0x00, 0x00,
+	// 443 bytes of a gzipped FileDescriptorProto
+	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0x74, 0x92, 0xcd, 0x6e, 0xd3, 0x40,
+	0x10, 0xc7, 0xe3, 0xe2, 0x06, 0x75, 0x11, 0x52, 0x65, 0x45, 0xc5, 0x54, 0x91, 0x09, 0x3e, 0xe5,
+	0x52, 0x9b, 0xd0, 0x23, 0xe2, 0x10, 0x47, 0xc0, 0x11, 0xe4, 0x22, 0x81, 0xb8, 0x20, 0xd7, 0x3b,
+	0xd8, 0x2b, 0xe2, 0x9d, 0xd5, 0xee, 0xc6, 0x95, 0x78, 0x0a, 0x1e, 0x86, 0x87, 0xe8, 0xb1, 0xe2,
+	0xc4, 0x09, 0xa1, 0xe4, 0x45, 0xd0, 0x7e, 0x94, 0x44, 0x8d, 0xb8, 0xcd, 0x7f, 0xe6, 0xbf, 0xbf,
+	0xf9, 0xd0, 0x92, 0x71, 0x5d, 0x31, 0xc9, 0x73, 0xa5, 0x51, 0x56, 0x0d, 0xe4, 0xfd, 0x2c, 0x87,
+	0x1e, 0xb8, 0xce, 0x84, 0x44, 0x8d, 0xd1, 0xb1, 0xad, 0x66, 0xbe, 0x9a, 0xf5, 0xb3, 0xd3, 0xa7,
+	0x7b, 0x7e, 0x81, 0x4a, 0x81, 0x52, 0x0c, 0xb9, 0x7b, 0x74, 0xfa, 0xb8, 0x46, 0xd5, 0xa1, 0xfa,
+	0x6c, 0x55, 0xee, 0x84, 0x2f, 0x8d, 0x1a, 0x6c, 0xd0, 0xe5, 0x4d, 0xe4, 0xb2, 0x29, 0x25, 0x27,
+	0xaf, 0x4c, 0xd3, 0x0b, 0x5e, 0x09, 0xd5, 0xa2, 0x5e, 0x60, 0xd7, 0x31, 0xad, 0x81, 0x46, 0xcf,
+	0xc8, 0x50, 0x02, 0xd7, 0x20, 0xe3, 0x60, 0x12, 0x4c, 0x8f, 0x8a, 0xf8, 0xe7, 0x8f, 0xb3, 0x91,
+	0x27, 0xce, 0x29, 0x95, 0xa0, 0xd4, 0x85, 0x96, 0x8c, 0x37, 0xa5, 0xf7, 0x45, 0x31, 0xb9, 0xdf,
+	0x83, 0x34, 0xd3, 0xc4, 0x07, 0x93, 0x60, 0x1a, 0x96, 0xb7, 0x32, 0xfd, 0x48, 0x22, 0xdb, 0xe5,
+	0xbd, 0x04, 0xd8, 0x76, 0x28, 0x08, 0xa9, 0xad, 0xe8, 0x80, 0x6b, 0xdb, 0xe5, 0xc1, 0xf3, 0x71,
+	0x76, 0x77, 0xed, 0x6c, 0xf1, 0xcf, 0x53, 0x84, 0xd7, 0xbf, 0x9f, 0x0c, 0xca, 0x9d, 0x57, 0xe9,
+	0x37, 0x32, 0xb2, 0xe4, 0x45, 0x5b, 0x2d, 0x97, 0xc0, 0x1b, 0x78, 0x57, 0x29, 0x05, 0x34, 0x3a,
+	0x21, 0x43, 0x0a, 0x3d, 0xab, 0xc1, 0x72, 0xc3, 0xd2, 0xab, 0x68, 0x44, 0x0e, 0x41, 0x60, 0xdd,
+	0xfa, 0x09, 0x9d, 0x88, 0xc6, 0xe4, 0x48, 0xa0, 0x62, 0x9a, 0x21, 0x57, 0xf1, 0xbd, 0x49, 0x30,
+	0x7d, 0x58, 0x6e, 0x13, 0x86, 0x25, 0x24, 0xf6, 0x40, 0xe3, 0xd0, 0xb1, 0x9c, 0x4a, 0xe7, 0x84,
+	0xd8, 0xde, 0xaf, 0xab, 0xd5, 0x52, 0x47, 0xe7, 0xe4, 0xf0, 0x8b, 0x09, 0xfc, 0x22, 0x8f, 0xf6,
+	0x17, 0xb1, 0x3e, 0xbf, 0x83, 0xf3, 0xa6, 0x6f, 0xc8, 0xb1, 0x45, 0xcc, 0x57, 0x94, 0xe9, 0xb7,
+	0x02, 0x38, 0x50, 0x03, 0xaa, 0x8c, 0xfc, 0x3f, 0xc8, 0xba, 0x6f, 0x41, 0xd6, 0x9b, 0x16, 0xfe,
+	0xc2, 0xb6, 0x34, 0xe7, 0xea, 0x0a, 0x24, 0x50, 0xb3, 0xed, 0x16, 0x15, 0x7a, 0xef, 0xce, 0x6d,
+	0x0e, 0x76, 0x6f, 0x53, 0x7c, 0xb8, 0x5e, 0x27, 0xc1, 0xcd, 0x3a, 0x09, 0xfe, 0xac, 0x93, 0xe0,
+	0xfb, 0x26, 0x19, 0xdc, 0x6c, 0x92, 0xc1, 0xaf, 0x4d, 0x32, 0xf8, 0xf4, 0xb2, 0x61, 0xba, 0x5d,
+	0x5d, 0x66, 0x35, 0x76, 0xb9, 0x9d, 0xe6, 0x8c, 0x83, 0xbe, 0x42, 0xf9, 0xd5, 0xa9, 0xbc, 0x12,
+	0x2c, 0xbf, 0xfb, 0x39, 0x5f, 0xf8, 0xb0, 0x9f, 0x5d, 0x0e, 0xed, 0x5f, 0x3b, 0xff, 0x1b, 0x00,
+	0x00, 0xff, 0xff, 0x54, 0x8a, 0xb5, 0x0e, 0xf1, 0x02, 0x00, 0x00,
 }
 
 func (m *EventSnapshotCommitted) Marshal() (dAtA []byte, err error) {
@@ -135,6 +408,181 @@ func (m *EventSnapshotCommitted) MarshalToSizedBuffer(dAtA []byte) (int, error) 
 	return len(dAtA) - i, nil
 }
 
+func (m *EventTreeCommitted) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *EventTreeCommitted) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *EventTreeCommitted) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	{
+		size, err := m.Commitment.MarshalToSizedBuffer(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = encodeVarintEvent(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0xa
+	return len(dAtA) - i, nil
+}
+
+func (m *EventChallengePassed) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *EventChallengePassed) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *EventChallengePassed) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Proved != 0 {
+		i = encodeVarintEvent(dAtA, i, uint64(m.Proved))
+		i--
+		dAtA[i] = 0x20
+	}
+	if m.Positions != 0 {
+		i = encodeVarintEvent(dAtA, i, uint64(m.Positions))
+		i--
+		dAtA[i] = 0x18
+	}
+	if m.Epoch != 0 {
+		i = encodeVarintEvent(dAtA, i, uint64(m.Epoch))
+		i--
+		dAtA[i] = 0x10
+	}
+	if m.Device != 0 {
+		i = encodeVarintEvent(dAtA, i, uint64(m.Device))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *EventFault) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *EventFault) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *EventFault) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	{
+		size, err := m.Fault.MarshalToSizedBuffer(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = encodeVarintEvent(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0xa
+	return len(dAtA) - i, nil
+}
+
+func (m *EventAuditOpened) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *EventAuditOpened) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *EventAuditOpened) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	{
+		size, err := m.Audit.MarshalToSizedBuffer(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = encodeVarintEvent(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0xa
+	return len(dAtA) - i, nil
+}
+
+func (m *EventAuditAnswered) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *EventAuditAnswered) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *EventAuditAnswered) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Device != 0 {
+		i = encodeVarintEvent(dAtA, i, uint64(m.Device))
+		i--
+		dAtA[i] = 0x10
+	}
+	if m.Audit != 0 {
+		i = encodeVarintEvent(dAtA, i, uint64(m.Audit))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
 func encodeVarintEvent(dAtA []byte, offset int, v uint64) int {
 	offset -= sovEvent(v)
 	base := offset
@@ -158,6 +606,75 @@ func (m *EventSnapshotCommitted) Size() (n int) {
 	}
 	if m.Version != 0 {
 		n += 1 + sovEvent(uint64(m.Version))
+	}
+	return n
+}
+
+func (m *EventTreeCommitted) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = m.Commitment.Size()
+	n += 1 + l + sovEvent(uint64(l))
+	return n
+}
+
+func (m *EventChallengePassed) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Device != 0 {
+		n += 1 + sovEvent(uint64(m.Device))
+	}
+	if m.Epoch != 0 {
+		n += 1 + sovEvent(uint64(m.Epoch))
+	}
+	if m.Positions != 0 {
+		n += 1 + sovEvent(uint64(m.Positions))
+	}
+	if m.Proved != 0 {
+		n += 1 + sovEvent(uint64(m.Proved))
+	}
+	return n
+}
+
+func (m *EventFault) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = m.Fault.Size()
+	n += 1 + l + sovEvent(uint64(l))
+	return n
+}
+
+func (m *EventAuditOpened) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = m.Audit.Size()
+	n += 1 + l + sovEvent(uint64(l))
+	return n
+}
+
+func (m *EventAuditAnswered) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Audit != 0 {
+		n += 1 + sovEvent(uint64(m.Audit))
+	}
+	if m.Device != 0 {
+		n += 1 + sovEvent(uint64(m.Device))
 	}
 	return n
 }
@@ -244,6 +761,469 @@ func (m *EventSnapshotCommitted) Unmarshal(dAtA []byte) error {
 				b := dAtA[iNdEx]
 				iNdEx++
 				m.Version |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipEvent(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthEvent
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *EventTreeCommitted) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowEvent
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: EventTreeCommitted: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: EventTreeCommitted: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Commitment", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvent
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthEvent
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthEvent
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Commitment.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipEvent(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthEvent
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *EventChallengePassed) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowEvent
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: EventChallengePassed: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: EventChallengePassed: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Device", wireType)
+			}
+			m.Device = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvent
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Device |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Epoch", wireType)
+			}
+			m.Epoch = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvent
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Epoch |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Positions", wireType)
+			}
+			m.Positions = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvent
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Positions |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Proved", wireType)
+			}
+			m.Proved = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvent
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Proved |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipEvent(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthEvent
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *EventFault) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowEvent
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: EventFault: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: EventFault: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Fault", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvent
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthEvent
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthEvent
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Fault.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipEvent(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthEvent
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *EventAuditOpened) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowEvent
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: EventAuditOpened: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: EventAuditOpened: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Audit", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvent
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthEvent
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthEvent
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Audit.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipEvent(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthEvent
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *EventAuditAnswered) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowEvent
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: EventAuditAnswered: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: EventAuditAnswered: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Audit", wireType)
+			}
+			m.Audit = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvent
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Audit |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Device", wireType)
+			}
+			m.Device = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvent
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Device |= uint64(b&0x7F) << shift
 				if b < 0x80 {
 					break
 				}

@@ -208,33 +208,52 @@ func init() {
 func init() { proto.RegisterFile("cairn/storage/v1/query.proto", fileDescriptor_ef739c71376313d0) }
 
 var fileDescriptor_ef739c71376313d0 = []byte{
-	// 409 bytes of a gzipped FileDescriptorProto
-	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0x84, 0x52, 0xcf, 0x6a, 0xdb, 0x30,
-	0x18, 0xb7, 0xc3, 0x66, 0x32, 0xed, 0x32, 0x34, 0x0f, 0x3c, 0x13, 0xbc, 0x60, 0xb2, 0x6c, 0x87,
-	0xc5, 0x5a, 0x32, 0xd8, 0x65, 0xdb, 0x61, 0x39, 0xed, 0x32, 0x68, 0x13, 0x4a, 0xa1, 0x97, 0xa2,
-	0x24, 0xc2, 0x31, 0x6d, 0x24, 0x47, 0x52, 0x12, 0x4a, 0xe9, 0xa5, 0xb7, 0x42, 0x0f, 0x85, 0xbe,
-	0x4a, 0x1f, 0x22, 0xc7, 0xd0, 0x5e, 0x7a, 0x2a, 0x25, 0xe9, 0x83, 0x94, 0x48, 0x72, 0xa1, 0x36,
-	0x25, 0x37, 0xeb, 0xfb, 0x7e, 0xff, 0xf4, 0xb3, 0x40, 0xa5, 0x8f, 0x13, 0x4e, 0x91, 0x90, 0x8c,
-	0xe3, 0x98, 0xa0, 0x69, 0x13, 0x8d, 0x27, 0x84, 0x1f, 0x45, 0x29, 0x67, 0x92, 0xc1, 0x77, 0x6a,
-	0x1b, 0x99, 0x6d, 0x34, 0x6d, 0xfa, 0x41, 0x01, 0x9f, 0x2d, 0x15, 0xc3, 0xff, 0xd8, 0x67, 0x62,
-	0xc4, 0xc4, 0xbe, 0x3a, 0x21, 0x7d, 0x30, 0x2b, 0x37, 0x66, 0x31, 0xd3, 0xf3, 0xf5, 0x97, 0x99,
-	0x56, 0x62, 0xc6, 0xe2, 0x43, 0x82, 0x70, 0x9a, 0x20, 0x4c, 0x29, 0x93, 0x58, 0x26, 0x8c, 0x1a,
-	0x4e, 0xe8, 0x02, 0xb8, 0xbd, 0xce, 0xb3, 0x85, 0x39, 0x1e, 0x89, 0x0e, 0x19, 0x4f, 0x88, 0x90,
-	0xe1, 0x7f, 0xf0, 0xfe, 0xd9, 0x54, 0xa4, 0x8c, 0x0a, 0x02, 0x7f, 0x02, 0x27, 0x55, 0x13, 0xcf,
-	0xae, 0xda, 0x5f, 0xdf, 0xb6, 0xbc, 0x28, 0x1f, 0x3f, 0xd2, 0x8c, 0xf6, 0xab, 0xf9, 0xdd, 0x27,
-	0xab, 0x63, 0xd0, 0xe1, 0x3f, 0xe0, 0x2a, 0xb9, 0x2e, 0xc5, 0xa9, 0x18, 0x32, 0x69, 0x6c, 0xe0,
-	0x77, 0xe0, 0x70, 0x42, 0x25, 0xe1, 0x4a, 0xef, 0x4d, 0xdb, 0xbb, 0xbe, 0x6a, 0xb8, 0xe6, 0x4a,
-	0x7f, 0x07, 0x03, 0x4e, 0x84, 0xe8, 0x4a, 0x9e, 0xd0, 0xb8, 0x63, 0x70, 0xe1, 0x0e, 0xf8, 0x90,
-	0x53, 0x32, 0xd1, 0x7e, 0x83, 0xb2, 0x30, 0x33, 0x13, 0xce, 0x2f, 0x86, 0xcb, 0x58, 0x26, 0xde,
-	0x13, 0xa3, 0x75, 0x5e, 0x02, 0xaf, 0x95, 0x2e, 0x9c, 0x01, 0x47, 0x5f, 0x01, 0xd6, 0x8a, 0xfc,
-	0x62, 0x53, 0xfe, 0xe7, 0x0d, 0x28, 0x1d, 0x2f, 0xac, 0x9e, 0xde, 0x3c, 0x5c, 0x96, 0x7c, 0xe8,
-	0xa1, 0xc2, 0xef, 0xd5, 0x1d, 0xc1, 0x33, 0x1b, 0x94, 0xb3, 0x7c, 0xb0, 0xfe, 0x82, 0x6a, 0xae,
-	0x40, 0xff, 0xcb, 0x46, 0x9c, 0xf1, 0xff, 0xa6, 0xfc, 0xeb, 0xb0, 0x56, 0xf4, 0xcf, 0x4a, 0x10,
-	0xe8, 0x58, 0x97, 0x7c, 0xd2, 0xde, 0x9d, 0x2f, 0x03, 0x7b, 0xb1, 0x0c, 0xec, 0xfb, 0x65, 0x60,
-	0x5f, 0xac, 0x02, 0x6b, 0xb1, 0x0a, 0xac, 0xdb, 0x55, 0x60, 0xed, 0xfd, 0x89, 0x13, 0x39, 0x9c,
-	0xf4, 0xa2, 0x3e, 0x1b, 0x69, 0xa5, 0x06, 0x25, 0x72, 0xc6, 0xf8, 0x81, 0xd1, 0x5d, 0x3f, 0xb2,
-	0xbc, 0xc3, 0x2f, 0xf3, 0x39, 0x6d, 0xf6, 0x1c, 0xf5, 0xe8, 0x7e, 0x3c, 0x06, 0x00, 0x00, 0xff,
-	0xff, 0x46, 0x68, 0xb9, 0x94, 0x15, 0x03, 0x00, 0x00,
+	// 719 bytes of a gzipped FileDescriptorProto
+	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0x8c, 0x95, 0xcf, 0x6e, 0xd3, 0x4a,
+	0x14, 0xc6, 0xe3, 0xab, 0x36, 0x6a, 0xe7, 0xde, 0xc5, 0xd5, 0xdc, 0x5c, 0x29, 0x84, 0xe2, 0x16,
+	0xf7, 0x4f, 0x02, 0xa2, 0x76, 0x5b, 0x10, 0x0b, 0xfe, 0x2c, 0xda, 0x4a, 0x88, 0x0d, 0x12, 0xb4,
+	0x42, 0x48, 0x6c, 0xaa, 0xa9, 0x33, 0x38, 0xa6, 0xc9, 0x8c, 0xeb, 0x19, 0xa7, 0x42, 0x21, 0x0b,
+	0x60, 0xc5, 0x02, 0x04, 0xe2, 0x55, 0x78, 0x04, 0x16, 0x5d, 0x56, 0xb0, 0x61, 0x85, 0x50, 0xcb,
+	0x83, 0x20, 0xcf, 0x1c, 0xa7, 0x21, 0xae, 0x33, 0x5d, 0x25, 0x99, 0xf3, 0x9d, 0xef, 0xfb, 0xcd,
+	0xe8, 0x1c, 0x05, 0xcd, 0xf8, 0x24, 0x8c, 0x99, 0x27, 0x24, 0x8f, 0x49, 0x40, 0xbd, 0xee, 0xaa,
+	0xb7, 0x9f, 0xd0, 0xf8, 0x85, 0x1b, 0xc5, 0x5c, 0x72, 0xfc, 0xaf, 0xaa, 0xba, 0x50, 0x75, 0xbb,
+	0xab, 0xb5, 0x7a, 0x4e, 0x1f, 0x71, 0x21, 0xa8, 0x10, 0x21, 0x67, 0x3b, 0x43, 0xad, 0x35, 0x3b,
+	0x27, 0xcc, 0x5c, 0x74, 0xfd, 0x82, 0xcf, 0x45, 0x87, 0x8b, 0x1d, 0xf5, 0xcb, 0xd3, 0x3f, 0xa0,
+	0x54, 0x09, 0x78, 0xc0, 0xf5, 0x79, 0xfa, 0x0d, 0x4e, 0x67, 0x02, 0xce, 0x83, 0x36, 0xf5, 0x48,
+	0x14, 0x7a, 0x84, 0x31, 0x2e, 0x89, 0x0c, 0x39, 0x83, 0x1e, 0xa7, 0x82, 0xf0, 0xa3, 0x34, 0xfd,
+	0x21, 0x89, 0x49, 0x47, 0x6c, 0xd1, 0xfd, 0x84, 0x0a, 0xe9, 0x3c, 0x40, 0xff, 0xfd, 0x71, 0x2a,
+	0x22, 0xce, 0x04, 0xc5, 0x37, 0x51, 0x39, 0x52, 0x27, 0x55, 0x6b, 0xce, 0x6a, 0xfc, 0xbd, 0x56,
+	0x75, 0x47, 0xef, 0xe9, 0xea, 0x8e, 0x8d, 0x89, 0xc3, 0x1f, 0xb3, 0xa5, 0x2d, 0x50, 0x3b, 0xf7,
+	0x51, 0x45, 0xd9, 0x6d, 0x33, 0x12, 0x89, 0x16, 0x97, 0x10, 0x83, 0x57, 0x50, 0x39, 0xa6, 0x4c,
+	0xd2, 0x58, 0xf9, 0x4d, 0x6f, 0x54, 0xbf, 0x7e, 0x5e, 0xae, 0xc0, 0x95, 0xd6, 0x9b, 0xcd, 0x98,
+	0x0a, 0xb1, 0x2d, 0xe3, 0x90, 0x05, 0x5b, 0xa0, 0x73, 0x1e, 0xa3, 0xff, 0x47, 0x9c, 0x00, 0xed,
+	0x0e, 0x9a, 0x12, 0x70, 0x06, 0x70, 0xb5, 0x3c, 0x5c, 0xd6, 0x05, 0x78, 0x83, 0x8e, 0xb5, 0x2f,
+	0xff, 0xa0, 0x49, 0xe5, 0x8b, 0x0f, 0x50, 0x59, 0x5f, 0x01, 0x2f, 0xe4, 0xfb, 0xf3, 0x2f, 0x55,
+	0x5b, 0x34, 0xa8, 0x34, 0x9e, 0x33, 0xf7, 0xfa, 0xdb, 0xaf, 0x4f, 0x7f, 0xd5, 0x70, 0xd5, 0xcb,
+	0xcf, 0x81, 0x8e, 0x7b, 0x6b, 0xa1, 0xa9, 0x8c, 0x0f, 0x2f, 0x15, 0xb8, 0x8e, 0x3c, 0x60, 0xad,
+	0x6e, 0xd4, 0x41, 0xfe, 0x35, 0x95, 0xbf, 0x84, 0x17, 0xf2, 0xf9, 0xd9, 0x23, 0x08, 0xaf, 0xa7,
+	0x1f, 0xb9, 0x8f, 0x3f, 0x5a, 0x08, 0x6d, 0xf2, 0x4e, 0x27, 0x94, 0x1d, 0xca, 0x24, 0x6e, 0x14,
+	0xa4, 0x9c, 0x4a, 0x32, 0x9e, 0x2b, 0xe7, 0x50, 0x02, 0x91, 0xab, 0x88, 0x1a, 0x78, 0x29, 0x4f,
+	0xe4, 0x0f, 0xd4, 0xc2, 0xeb, 0x35, 0x69, 0x37, 0xf4, 0x69, 0x1f, 0xbf, 0xb3, 0xd0, 0xf4, 0x66,
+	0x8b, 0xb4, 0xdb, 0x94, 0x05, 0x14, 0x17, 0x5d, 0x7c, 0xa0, 0xc8, 0x88, 0x1a, 0x66, 0x21, 0x00,
+	0x2d, 0x2b, 0xa0, 0x3a, 0x5e, 0x3c, 0x03, 0x28, 0x13, 0x0f, 0xf1, 0xbc, 0xb2, 0xd0, 0xc4, 0x3d,
+	0xe2, 0x4b, 0xec, 0x14, 0x24, 0xa4, 0xc5, 0x8c, 0x62, 0x7e, 0xac, 0x06, 0x00, 0x56, 0x14, 0xc0,
+	0x55, 0xdc, 0xc8, 0x03, 0x3c, 0x23, 0x7e, 0xfa, 0x16, 0x34, 0xe2, 0x7e, 0xab, 0x7f, 0xca, 0xd0,
+	0x43, 0x93, 0xa9, 0x83, 0xc0, 0xe3, 0xfc, 0x07, 0xa3, 0xba, 0x30, 0x5e, 0x04, 0x14, 0x75, 0x45,
+	0x71, 0x19, 0xcf, 0x1a, 0x28, 0xf0, 0x7b, 0x2b, 0x4d, 0x4f, 0xda, 0x72, 0x4c, 0x7a, 0xd2, 0x96,
+	0xe6, 0x74, 0x25, 0x82, 0xf4, 0x5b, 0x2a, 0xfd, 0x06, 0x5e, 0x3b, 0x2b, 0x3d, 0x69, 0x0f, 0x0d,
+	0x84, 0xd7, 0xdb, 0x0b, 0x59, 0xb3, 0xef, 0xf5, 0x44, 0xb2, 0xfb, 0x9c, 0xfa, 0xb2, 0x9f, 0xae,
+	0xae, 0x32, 0x2b, 0x5e, 0x5d, 0x5d, 0x36, 0xad, 0x6e, 0xa6, 0x32, 0xaf, 0xae, 0x46, 0xd2, 0xab,
+	0x2b, 0x09, 0x6b, 0x86, 0x2c, 0x28, 0x5e, 0x5d, 0x10, 0x18, 0x57, 0x77, 0xa0, 0x3b, 0xc7, 0xea,
+	0x82, 0x76, 0x68, 0x2c, 0xdf, 0x58, 0x68, 0x3a, 0xb3, 0x10, 0xd8, 0x14, 0x22, 0x4c, 0x6b, 0x32,
+	0x24, 0x04, 0x9c, 0x79, 0x85, 0x73, 0x09, 0x5f, 0x1c, 0x83, 0x83, 0x5f, 0xa2, 0xc9, 0xf5, 0xa4,
+	0x19, 0x16, 0x8f, 0x86, 0xaa, 0x9a, 0x46, 0x03, 0x44, 0x10, 0xdc, 0x50, 0xc1, 0x0e, 0x9e, 0xcb,
+	0x07, 0x93, 0x54, 0x28, 0xbc, 0x9e, 0xfa, 0x54, 0x83, 0xa0, 0x5a, 0x8b, 0x07, 0x41, 0x97, 0x4d,
+	0x83, 0x90, 0xa9, 0xcc, 0x83, 0xa0, 0x01, 0x36, 0x9e, 0x1c, 0x1e, 0xdb, 0xd6, 0xd1, 0xb1, 0x6d,
+	0xfd, 0x3c, 0xb6, 0xad, 0x0f, 0x27, 0x76, 0xe9, 0xe8, 0xc4, 0x2e, 0x7d, 0x3f, 0xb1, 0x4b, 0x4f,
+	0xef, 0x06, 0xa1, 0x6c, 0x25, 0xbb, 0xae, 0xcf, 0x3b, 0xba, 0x7b, 0x99, 0x51, 0x79, 0xc0, 0xe3,
+	0x3d, 0xf0, 0x4a, 0xff, 0x9c, 0x47, 0x5d, 0x6f, 0xc3, 0xd7, 0xee, 0xea, 0x6e, 0x59, 0xfd, 0x59,
+	0x5f, 0xff, 0x1d, 0x00, 0x00, 0xff, 0xff, 0x34, 0x0b, 0x70, 0xdf, 0x76, 0x08, 0x00, 0x00,
 }
 
 // Reference imports to suppress errors if they are not otherwise used.
@@ -251,6 +270,19 @@ const _ = grpc.SupportPackageIsVersion4
 type QueryClient interface {
 	Params(ctx context.Context, in *QueryParamsRequest, opts ...grpc.CallOption) (*QueryParamsResponse, error)
 	Snapshot(ctx context.Context, in *QuerySnapshotRequest, opts ...grpc.CallOption) (*QuerySnapshotResponse, error)
+	Commitment(ctx context.Context, in *QueryCommitmentRequest, opts ...grpc.CallOption) (*QueryCommitmentResponse, error)
+	// Challenge gives what a device is asked in an epoch. Nothing of it is stored but the answer.
+	Challenge(ctx context.Context, in *QueryChallengeRequest, opts ...grpc.CallOption) (*QueryChallengeResponse, error)
+	Fact(ctx context.Context, in *QueryFactRequest, opts ...grpc.CallOption) (*QueryFactResponse, error)
+	// Facts gives what rewards of an epoch are computed from.
+	Facts(ctx context.Context, in *QueryFactsRequest, opts ...grpc.CallOption) (*QueryFactsResponse, error)
+	Fault(ctx context.Context, in *QueryFaultRequest, opts ...grpc.CallOption) (*QueryFaultResponse, error)
+	Faults(ctx context.Context, in *QueryFaultsRequest, opts ...grpc.CallOption) (*QueryFaultsResponse, error)
+	Standing(ctx context.Context, in *QueryStandingRequest, opts ...grpc.CallOption) (*QueryStandingResponse, error)
+	Standings(ctx context.Context, in *QueryStandingsRequest, opts ...grpc.CallOption) (*QueryStandingsResponse, error)
+	Audit(ctx context.Context, in *QueryAuditRequest, opts ...grpc.CallOption) (*QueryAuditResponse, error)
+	// Audits gives the open ones.
+	Audits(ctx context.Context, in *QueryAuditsRequest, opts ...grpc.CallOption) (*QueryAuditsResponse, error)
 }
 
 type queryClient struct {
@@ -279,10 +311,113 @@ func (c *queryClient) Snapshot(ctx context.Context, in *QuerySnapshotRequest, op
 	return out, nil
 }
 
+func (c *queryClient) Commitment(ctx context.Context, in *QueryCommitmentRequest, opts ...grpc.CallOption) (*QueryCommitmentResponse, error) {
+	out := new(QueryCommitmentResponse)
+	err := c.cc.Invoke(ctx, "/cairn.storage.v1.Query/Commitment", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *queryClient) Challenge(ctx context.Context, in *QueryChallengeRequest, opts ...grpc.CallOption) (*QueryChallengeResponse, error) {
+	out := new(QueryChallengeResponse)
+	err := c.cc.Invoke(ctx, "/cairn.storage.v1.Query/Challenge", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *queryClient) Fact(ctx context.Context, in *QueryFactRequest, opts ...grpc.CallOption) (*QueryFactResponse, error) {
+	out := new(QueryFactResponse)
+	err := c.cc.Invoke(ctx, "/cairn.storage.v1.Query/Fact", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *queryClient) Facts(ctx context.Context, in *QueryFactsRequest, opts ...grpc.CallOption) (*QueryFactsResponse, error) {
+	out := new(QueryFactsResponse)
+	err := c.cc.Invoke(ctx, "/cairn.storage.v1.Query/Facts", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *queryClient) Fault(ctx context.Context, in *QueryFaultRequest, opts ...grpc.CallOption) (*QueryFaultResponse, error) {
+	out := new(QueryFaultResponse)
+	err := c.cc.Invoke(ctx, "/cairn.storage.v1.Query/Fault", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *queryClient) Faults(ctx context.Context, in *QueryFaultsRequest, opts ...grpc.CallOption) (*QueryFaultsResponse, error) {
+	out := new(QueryFaultsResponse)
+	err := c.cc.Invoke(ctx, "/cairn.storage.v1.Query/Faults", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *queryClient) Standing(ctx context.Context, in *QueryStandingRequest, opts ...grpc.CallOption) (*QueryStandingResponse, error) {
+	out := new(QueryStandingResponse)
+	err := c.cc.Invoke(ctx, "/cairn.storage.v1.Query/Standing", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *queryClient) Standings(ctx context.Context, in *QueryStandingsRequest, opts ...grpc.CallOption) (*QueryStandingsResponse, error) {
+	out := new(QueryStandingsResponse)
+	err := c.cc.Invoke(ctx, "/cairn.storage.v1.Query/Standings", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *queryClient) Audit(ctx context.Context, in *QueryAuditRequest, opts ...grpc.CallOption) (*QueryAuditResponse, error) {
+	out := new(QueryAuditResponse)
+	err := c.cc.Invoke(ctx, "/cairn.storage.v1.Query/Audit", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *queryClient) Audits(ctx context.Context, in *QueryAuditsRequest, opts ...grpc.CallOption) (*QueryAuditsResponse, error) {
+	out := new(QueryAuditsResponse)
+	err := c.cc.Invoke(ctx, "/cairn.storage.v1.Query/Audits", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // QueryServer is the server API for Query service.
 type QueryServer interface {
 	Params(context.Context, *QueryParamsRequest) (*QueryParamsResponse, error)
 	Snapshot(context.Context, *QuerySnapshotRequest) (*QuerySnapshotResponse, error)
+	Commitment(context.Context, *QueryCommitmentRequest) (*QueryCommitmentResponse, error)
+	// Challenge gives what a device is asked in an epoch. Nothing of it is stored but the answer.
+	Challenge(context.Context, *QueryChallengeRequest) (*QueryChallengeResponse, error)
+	Fact(context.Context, *QueryFactRequest) (*QueryFactResponse, error)
+	// Facts gives what rewards of an epoch are computed from.
+	Facts(context.Context, *QueryFactsRequest) (*QueryFactsResponse, error)
+	Fault(context.Context, *QueryFaultRequest) (*QueryFaultResponse, error)
+	Faults(context.Context, *QueryFaultsRequest) (*QueryFaultsResponse, error)
+	Standing(context.Context, *QueryStandingRequest) (*QueryStandingResponse, error)
+	Standings(context.Context, *QueryStandingsRequest) (*QueryStandingsResponse, error)
+	Audit(context.Context, *QueryAuditRequest) (*QueryAuditResponse, error)
+	// Audits gives the open ones.
+	Audits(context.Context, *QueryAuditsRequest) (*QueryAuditsResponse, error)
 }
 
 // UnimplementedQueryServer can be embedded to have forward compatible implementations.
@@ -294,6 +429,36 @@ func (*UnimplementedQueryServer) Params(ctx context.Context, req *QueryParamsReq
 }
 func (*UnimplementedQueryServer) Snapshot(ctx context.Context, req *QuerySnapshotRequest) (*QuerySnapshotResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method Snapshot not implemented")
+}
+func (*UnimplementedQueryServer) Commitment(ctx context.Context, req *QueryCommitmentRequest) (*QueryCommitmentResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Commitment not implemented")
+}
+func (*UnimplementedQueryServer) Challenge(ctx context.Context, req *QueryChallengeRequest) (*QueryChallengeResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Challenge not implemented")
+}
+func (*UnimplementedQueryServer) Fact(ctx context.Context, req *QueryFactRequest) (*QueryFactResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Fact not implemented")
+}
+func (*UnimplementedQueryServer) Facts(ctx context.Context, req *QueryFactsRequest) (*QueryFactsResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Facts not implemented")
+}
+func (*UnimplementedQueryServer) Fault(ctx context.Context, req *QueryFaultRequest) (*QueryFaultResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Fault not implemented")
+}
+func (*UnimplementedQueryServer) Faults(ctx context.Context, req *QueryFaultsRequest) (*QueryFaultsResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Faults not implemented")
+}
+func (*UnimplementedQueryServer) Standing(ctx context.Context, req *QueryStandingRequest) (*QueryStandingResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Standing not implemented")
+}
+func (*UnimplementedQueryServer) Standings(ctx context.Context, req *QueryStandingsRequest) (*QueryStandingsResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Standings not implemented")
+}
+func (*UnimplementedQueryServer) Audit(ctx context.Context, req *QueryAuditRequest) (*QueryAuditResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Audit not implemented")
+}
+func (*UnimplementedQueryServer) Audits(ctx context.Context, req *QueryAuditsRequest) (*QueryAuditsResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Audits not implemented")
 }
 
 func RegisterQueryServer(s grpc1.Server, srv QueryServer) {
@@ -336,6 +501,186 @@ func _Query_Snapshot_Handler(srv interface{}, ctx context.Context, dec func(inte
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Query_Commitment_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QueryCommitmentRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueryServer).Commitment(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/cairn.storage.v1.Query/Commitment",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueryServer).Commitment(ctx, req.(*QueryCommitmentRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Query_Challenge_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QueryChallengeRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueryServer).Challenge(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/cairn.storage.v1.Query/Challenge",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueryServer).Challenge(ctx, req.(*QueryChallengeRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Query_Fact_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QueryFactRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueryServer).Fact(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/cairn.storage.v1.Query/Fact",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueryServer).Fact(ctx, req.(*QueryFactRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Query_Facts_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QueryFactsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueryServer).Facts(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/cairn.storage.v1.Query/Facts",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueryServer).Facts(ctx, req.(*QueryFactsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Query_Fault_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QueryFaultRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueryServer).Fault(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/cairn.storage.v1.Query/Fault",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueryServer).Fault(ctx, req.(*QueryFaultRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Query_Faults_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QueryFaultsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueryServer).Faults(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/cairn.storage.v1.Query/Faults",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueryServer).Faults(ctx, req.(*QueryFaultsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Query_Standing_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QueryStandingRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueryServer).Standing(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/cairn.storage.v1.Query/Standing",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueryServer).Standing(ctx, req.(*QueryStandingRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Query_Standings_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QueryStandingsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueryServer).Standings(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/cairn.storage.v1.Query/Standings",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueryServer).Standings(ctx, req.(*QueryStandingsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Query_Audit_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QueryAuditRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueryServer).Audit(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/cairn.storage.v1.Query/Audit",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueryServer).Audit(ctx, req.(*QueryAuditRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Query_Audits_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QueryAuditsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueryServer).Audits(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/cairn.storage.v1.Query/Audits",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueryServer).Audits(ctx, req.(*QueryAuditsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 var Query_serviceDesc = _Query_serviceDesc
 var _Query_serviceDesc = grpc.ServiceDesc{
 	ServiceName: "cairn.storage.v1.Query",
@@ -348,6 +693,46 @@ var _Query_serviceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Snapshot",
 			Handler:    _Query_Snapshot_Handler,
+		},
+		{
+			MethodName: "Commitment",
+			Handler:    _Query_Commitment_Handler,
+		},
+		{
+			MethodName: "Challenge",
+			Handler:    _Query_Challenge_Handler,
+		},
+		{
+			MethodName: "Fact",
+			Handler:    _Query_Fact_Handler,
+		},
+		{
+			MethodName: "Facts",
+			Handler:    _Query_Facts_Handler,
+		},
+		{
+			MethodName: "Fault",
+			Handler:    _Query_Fault_Handler,
+		},
+		{
+			MethodName: "Faults",
+			Handler:    _Query_Faults_Handler,
+		},
+		{
+			MethodName: "Standing",
+			Handler:    _Query_Standing_Handler,
+		},
+		{
+			MethodName: "Standings",
+			Handler:    _Query_Standings_Handler,
+		},
+		{
+			MethodName: "Audit",
+			Handler:    _Query_Audit_Handler,
+		},
+		{
+			MethodName: "Audits",
+			Handler:    _Query_Audits_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
