@@ -36,6 +36,13 @@ var (
 	Beacon    = Domain([]byte("cairn/beacon/v1\x00"))
 	BeaconMix = Domain([]byte("cairn/mix/v1\x00\x00\x00\x00"))
 	BeaconKey = Domain([]byte("cairn/bkey/v1\x00\x00\x00"))
+
+	// Statements about devices and their owners (core/attest).
+	Attestation = Domain([]byte("cairn/attest/v1\x00"))
+	Manufacture = Domain([]byte("cairn/maker/v1\x00\x00"))
+	Activation  = Domain([]byte("cairn/activat/v1"))
+	Credential  = Domain([]byte("cairn/creden/v1\x00"))
+	Revocation  = Domain([]byte("cairn/revoke/v1\x00"))
 )
 
 // PreambleSize is the length of what Preamble appends.
