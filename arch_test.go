@@ -32,6 +32,7 @@ var layers = []layer{
 	{prefix: "wire", may: []string{"core", "api", "internal/tlsid"}, why: "codecs and sessions know nothing of our chain"},
 	{prefix: "internal/modkit", may: []string{"core", "api"}, why: "the boilerplate of a chain module, without domain"},
 	{prefix: "internal", may: []string{"internal", "core"}, not: []string{"internal/modkit"}, why: "plumbing without domain"},
+	{prefix: "x/audit", may: []string{"core", "api", "internal/modkit"}, why: "the commons meet only through the interfaces in their deps.go"},
 	{prefix: "x/device", may: []string{"core", "api", "internal/modkit"}, why: "the commons meet only through the interfaces in their deps.go"},
 	{prefix: "x/market", may: []string{"core", "api", "internal/modkit"}, why: "the commons meet only through the interfaces in their deps.go"},
 	{prefix: "x/storage", may: []string{"core", "api", "internal/modkit", "x/device", "x/market"}, why: "a vertical uses the commons, never another vertical"},

@@ -29,6 +29,7 @@ import (
 	"github.com/cosmos/cosmos-sdk/x/upgrade"
 	upgradetypes "github.com/cosmos/cosmos-sdk/x/upgrade/types"
 
+	"github.com/cairn-network/cairn/x/audit"
 	"github.com/cairn-network/cairn/x/device"
 	"github.com/cairn-network/cairn/x/market"
 	"github.com/cairn-network/cairn/x/storage"
@@ -52,6 +53,7 @@ func AutoCLIOptions() map[string]*autocliv1.ModuleOptions {
 		authz.ModuleName:          authzmodule.AppModule{}.AutoCLIOptions(),
 		consensustypes.ModuleName: consensus.AppModule{}.AutoCLIOptions(),
 
+		audit.ModuleName:   audit.AppModule{}.AutoCLIOptions(),
 		device.ModuleName:  device.AppModule{}.AutoCLIOptions(),
 		market.ModuleName:  market.AppModule{}.AutoCLIOptions(),
 		storage.ModuleName: storage.AppModule{}.AutoCLIOptions(),

@@ -27,6 +27,7 @@ import (
 	ibc "github.com/cosmos/ibc-go/v11/modules/core"
 	ibctm "github.com/cosmos/ibc-go/v11/modules/light-clients/07-tendermint"
 
+	"github.com/cairn-network/cairn/x/audit"
 	"github.com/cairn-network/cairn/x/device"
 	"github.com/cairn-network/cairn/x/market"
 	"github.com/cairn-network/cairn/x/storage"
@@ -66,6 +67,7 @@ func NewEncoding(evmChainID uint64) Encoding {
 			vm.AppModuleBasic{},
 			feemarket.AppModuleBasic{},
 			erc20.AppModuleBasic{},
+			audit.NewAppModule(nil),
 			device.NewAppModule(nil),
 			market.NewAppModule(nil),
 			storage.NewAppModule(nil),

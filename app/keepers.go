@@ -48,6 +48,8 @@ import (
 	ibctm "github.com/cosmos/ibc-go/v11/modules/light-clients/07-tendermint"
 	"github.com/spf13/cast"
 
+	"github.com/cairn-network/cairn/core/beacon"
+	"github.com/cairn-network/cairn/x/audit"
 	"github.com/cairn-network/cairn/x/device"
 	"github.com/cairn-network/cairn/x/market"
 	"github.com/cairn-network/cairn/x/storage"
@@ -76,6 +78,7 @@ type Keepers struct {
 	EVM       *evmkeeper.Keeper
 	ERC20     erc20keeper.Keeper
 
+	Audit   *audit.Keeper
 	Device  *device.Keeper
 	Market  *market.Keeper
 	Storage *storage.Keeper
@@ -90,7 +93,7 @@ var kvStores = []string{
 	evidencetypes.StoreKey, govtypes.StoreKey,
 	ibcexported.StoreKey, transfertypes.StoreKey,
 	feemarkettypes.StoreKey, evmtypes.StoreKey, erc20types.StoreKey,
-	device.StoreKey, market.StoreKey, storage.StoreKey,
+	device.StoreKey, market.StoreKey, storage.StoreKey, audit.StoreKey,
 }
 
 // objectStores names the stores that live for one block and hold Go values.
@@ -142,6 +145,10 @@ func (app *App) buildKeepers(options servertypes.AppOptions) error {
 	}
 	app.routeIBC()
 
+	app.Audit = audit.NewKeeper(audit.Deps{
+		Codec: cdc, Store: service(audit.StoreKey), Accounts: AddressCodec(), Validators: ValidatorCodec(),
+		Staking: app.Staking, Source: beacon.VRF{}, Authority: gov,
+	})
 	app.Device = device.NewKeeper(cdc, service(device.StoreKey), AddressCodec(), app.Bank, gov)
 	app.Market = market.NewKeeper(cdc, service(market.StoreKey), AddressCodec(), app.Bank, app.Device, gov)
 	// A device retires only when the market owes nothing through it, and the market asks for devices.

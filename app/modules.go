@@ -23,6 +23,7 @@ import (
 	ibc "github.com/cosmos/ibc-go/v11/modules/core"
 	ibctm "github.com/cosmos/ibc-go/v11/modules/light-clients/07-tendermint"
 
+	"github.com/cairn-network/cairn/x/audit"
 	"github.com/cairn-network/cairn/x/device"
 	"github.com/cairn-network/cairn/x/market"
 	"github.com/cairn-network/cairn/x/storage"
@@ -59,6 +60,7 @@ func (app *App) buildModules() {
 		feemarket.NewAppModule(app.FeeMarket),
 		erc20.NewAppModule(app.ERC20, app.Auth),
 
+		audit.NewAppModule(app.Audit),
 		device.NewAppModule(app.Device),
 		market.NewAppModule(app.Market),
 		storage.NewAppModule(app.Storage),

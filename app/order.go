@@ -22,6 +22,7 @@ import (
 	ibcexported "github.com/cosmos/ibc-go/v11/modules/core/exported"
 	ibctm "github.com/cosmos/ibc-go/v11/modules/light-clients/07-tendermint"
 
+	"github.com/cairn-network/cairn/x/audit"
 	"github.com/cairn-network/cairn/x/device"
 	"github.com/cairn-network/cairn/x/market"
 	"github.com/cairn-network/cairn/x/storage"
@@ -93,6 +94,8 @@ func (app *App) setOrder() {
 		vestingtypes.ModuleName,
 		upgradetypes.ModuleName,
 		consensustypes.ModuleName,
+		// Starts the first epoch.
+		audit.ModuleName,
 		// Offers and leases name devices.
 		device.ModuleName,
 		market.ModuleName,
