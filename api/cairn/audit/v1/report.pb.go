@@ -4,8 +4,11 @@
 package auditv1
 
 import (
+	cosmossdk_io_math "cosmossdk.io/math"
 	fmt "fmt"
+	_ "github.com/cosmos/cosmos-proto"
 	_ "github.com/cosmos/cosmos-sdk/types/tx/amino"
+	_ "github.com/cosmos/gogoproto/gogoproto"
 	proto "github.com/cosmos/gogoproto/proto"
 	io "io"
 	math "math"
@@ -23,8 +26,129 @@ var _ = math.Inf
 // proto package needs to be updated.
 const _ = proto.GoGoProtoPackageIsVersion3 // please upgrade the proto package
 
-// ReportParams govern reports of rewards and their disputes.
+// ReporterState says whether a reporter's bond counts.
+type ReporterState int32
+
+const (
+	REPORTER_STATE_UNSPECIFIED ReporterState = 0
+	REPORTER_STATE_BONDED      ReporterState = 1
+	// Its bond no longer counts, but answers for what was reported.
+	REPORTER_STATE_UNBONDING ReporterState = 2
+)
+
+var ReporterState_name = map[int32]string{
+	0: "REPORTER_STATE_UNSPECIFIED",
+	1: "REPORTER_STATE_BONDED",
+	2: "REPORTER_STATE_UNBONDING",
+}
+
+var ReporterState_value = map[string]int32{
+	"REPORTER_STATE_UNSPECIFIED": 0,
+	"REPORTER_STATE_BONDED":      1,
+	"REPORTER_STATE_UNBONDING":   2,
+}
+
+func (x ReporterState) String() string {
+	return proto.EnumName(ReporterState_name, int32(x))
+}
+
+func (ReporterState) EnumDescriptor() ([]byte, []int) {
+	return fileDescriptor_905e64998af40d89, []int{0}
+}
+
+// ReportStatus says how a report stands.
+type ReportStatus int32
+
+const (
+	REPORT_STATUS_UNSPECIFIED ReportStatus = 0
+	REPORT_STATUS_OPEN        ReportStatus = 1
+	REPORT_STATUS_REJECTED    ReportStatus = 2
+	REPORT_STATUS_FINAL       ReportStatus = 3
+)
+
+var ReportStatus_name = map[int32]string{
+	0: "REPORT_STATUS_UNSPECIFIED",
+	1: "REPORT_STATUS_OPEN",
+	2: "REPORT_STATUS_REJECTED",
+	3: "REPORT_STATUS_FINAL",
+}
+
+var ReportStatus_value = map[string]int32{
+	"REPORT_STATUS_UNSPECIFIED": 0,
+	"REPORT_STATUS_OPEN":        1,
+	"REPORT_STATUS_REJECTED":    2,
+	"REPORT_STATUS_FINAL":       3,
+}
+
+func (x ReportStatus) String() string {
+	return proto.EnumName(ReportStatus_name, int32(x))
+}
+
+func (ReportStatus) EnumDescriptor() ([]byte, []int) {
+	return fileDescriptor_905e64998af40d89, []int{1}
+}
+
+// DataTree says which of a report's trees is asked for.
+type DataTree int32
+
+const (
+	DATA_TREE_UNSPECIFIED DataTree = 0
+	DATA_TREE_OUTPUT      DataTree = 1
+	DATA_TREE_INPUT       DataTree = 2
+)
+
+var DataTree_name = map[int32]string{
+	0: "DATA_TREE_UNSPECIFIED",
+	1: "DATA_TREE_OUTPUT",
+	2: "DATA_TREE_INPUT",
+}
+
+var DataTree_value = map[string]int32{
+	"DATA_TREE_UNSPECIFIED": 0,
+	"DATA_TREE_OUTPUT":      1,
+	"DATA_TREE_INPUT":       2,
+}
+
+func (x DataTree) String() string {
+	return proto.EnumName(DataTree_name, int32(x))
+}
+
+func (DataTree) EnumDescriptor() ([]byte, []int) {
+	return fileDescriptor_905e64998af40d89, []int{2}
+}
+
+// ReportParams govern reports of rewards and their disputes. Terms are counted in blocks.
 type ReportParams struct {
+	// Least bond of a reporter, in acairn.
+	MinBond      cosmossdk_io_math.Int `protobuf:"bytes,1,opt,name=min_bond,json=minBond,proto3,customtype=cosmossdk.io/math.Int" json:"min_bond"`
+	MaxReporters uint32                `protobuf:"varint,2,opt,name=max_reporters,json=maxReporters,proto3" json:"max_reporters,omitempty"`
+	// Share of its bond that a reporter loses with a rejected report.
+	SlashBps uint32 `protobuf:"varint,3,opt,name=slash_bps,json=slashBps,proto3" json:"slash_bps,omitempty"`
+	// Share of what was slashed that whoever proved it gets; the rest is burned.
+	BountyBps uint32 `protobuf:"varint,4,opt,name=bounty_bps,json=bountyBps,proto3" json:"bounty_bps,omitempty"`
+	// From agreement to finality. Each demand that was answered in time adds serve_blocks, to at most
+	// three windows.
+	WindowBlocks uint32 `protobuf:"varint,5,opt,name=window_blocks,json=windowBlocks,proto3" json:"window_blocks,omitempty"`
+	// From the first report of a round until reporters who are silent no longer count.
+	DeadlineBlocks uint32 `protobuf:"varint,6,opt,name=deadline_blocks,json=deadlineBlocks,proto3" json:"deadline_blocks,omitempty"`
+	// For an answer to a demand of data.
+	ServeBlocks uint32 `protobuf:"varint,7,opt,name=serve_blocks,json=serveBlocks,proto3" json:"serve_blocks,omitempty"`
+	// From unbonding to the bond's return, if no report of the reporter is open any more.
+	UnbondingBlocks uint32 `protobuf:"varint,8,opt,name=unbonding_blocks,json=unbondingBlocks,proto3" json:"unbonding_blocks,omitempty"`
+	// Rounds of a service that may be open at once.
+	MaxPending uint32 `protobuf:"varint,9,opt,name=max_pending,json=maxPending,proto3" json:"max_pending,omitempty"`
+	// Demands that a report takes from accounts without a bond.
+	MaxDemands uint32 `protobuf:"varint,10,opt,name=max_demands,json=maxDemands,proto3" json:"max_demands,omitempty"`
+	// Demands that a report takes from one account, bonded or not.
+	MaxDemandsEach uint32 `protobuf:"varint,11,opt,name=max_demands_each,json=maxDemandsEach,proto3" json:"max_demands_each,omitempty"`
+	// What a demand costs: half is burned, half pays for the answer. Returned if none came.
+	DemandDeposit cosmossdk_io_math.Int `protobuf:"bytes,12,opt,name=demand_deposit,json=demandDeposit,proto3,customtype=cosmossdk.io/math.Int" json:"demand_deposit"`
+	// What a dispute costs that was not right; it is burned.
+	DisputeDeposit cosmossdk_io_math.Int `protobuf:"bytes,13,opt,name=dispute_deposit,json=disputeDeposit,proto3,customtype=cosmossdk.io/math.Int" json:"dispute_deposit"`
+	// Evidence of one device, for services that keep it off chain.
+	MaxEvidenceBytes uint32 `protobuf:"varint,14,opt,name=max_evidence_bytes,json=maxEvidenceBytes,proto3" json:"max_evidence_bytes,omitempty"`
+	// Which rules hold from which epoch, ascending by service and epoch. What a past epoch had stays.
+	Rules []RulesFrom `protobuf:"bytes,15,rep,name=rules,proto3" json:"rules"`
 }
 
 func (m *ReportParams) Reset()         { *m = ReportParams{} }
@@ -60,15 +184,858 @@ func (m *ReportParams) XXX_DiscardUnknown() {
 
 var xxx_messageInfo_ReportParams proto.InternalMessageInfo
 
+func (m *ReportParams) GetMaxReporters() uint32 {
+	if m != nil {
+		return m.MaxReporters
+	}
+	return 0
+}
+
+func (m *ReportParams) GetSlashBps() uint32 {
+	if m != nil {
+		return m.SlashBps
+	}
+	return 0
+}
+
+func (m *ReportParams) GetBountyBps() uint32 {
+	if m != nil {
+		return m.BountyBps
+	}
+	return 0
+}
+
+func (m *ReportParams) GetWindowBlocks() uint32 {
+	if m != nil {
+		return m.WindowBlocks
+	}
+	return 0
+}
+
+func (m *ReportParams) GetDeadlineBlocks() uint32 {
+	if m != nil {
+		return m.DeadlineBlocks
+	}
+	return 0
+}
+
+func (m *ReportParams) GetServeBlocks() uint32 {
+	if m != nil {
+		return m.ServeBlocks
+	}
+	return 0
+}
+
+func (m *ReportParams) GetUnbondingBlocks() uint32 {
+	if m != nil {
+		return m.UnbondingBlocks
+	}
+	return 0
+}
+
+func (m *ReportParams) GetMaxPending() uint32 {
+	if m != nil {
+		return m.MaxPending
+	}
+	return 0
+}
+
+func (m *ReportParams) GetMaxDemands() uint32 {
+	if m != nil {
+		return m.MaxDemands
+	}
+	return 0
+}
+
+func (m *ReportParams) GetMaxDemandsEach() uint32 {
+	if m != nil {
+		return m.MaxDemandsEach
+	}
+	return 0
+}
+
+func (m *ReportParams) GetMaxEvidenceBytes() uint32 {
+	if m != nil {
+		return m.MaxEvidenceBytes
+	}
+	return 0
+}
+
+func (m *ReportParams) GetRules() []RulesFrom {
+	if m != nil {
+		return m.Rules
+	}
+	return nil
+}
+
+// RulesFrom says which rules pay a service from an epoch on.
+type RulesFrom struct {
+	Service uint32 `protobuf:"varint,1,opt,name=service,proto3" json:"service,omitempty"`
+	Epoch   uint64 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Rules   uint32 `protobuf:"varint,3,opt,name=rules,proto3" json:"rules,omitempty"`
+}
+
+func (m *RulesFrom) Reset()         { *m = RulesFrom{} }
+func (m *RulesFrom) String() string { return proto.CompactTextString(m) }
+func (*RulesFrom) ProtoMessage()    {}
+func (*RulesFrom) Descriptor() ([]byte, []int) {
+	return fileDescriptor_905e64998af40d89, []int{1}
+}
+func (m *RulesFrom) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *RulesFrom) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_RulesFrom.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *RulesFrom) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_RulesFrom.Merge(m, src)
+}
+func (m *RulesFrom) XXX_Size() int {
+	return m.Size()
+}
+func (m *RulesFrom) XXX_DiscardUnknown() {
+	xxx_messageInfo_RulesFrom.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_RulesFrom proto.InternalMessageInfo
+
+func (m *RulesFrom) GetService() uint32 {
+	if m != nil {
+		return m.Service
+	}
+	return 0
+}
+
+func (m *RulesFrom) GetEpoch() uint64 {
+	if m != nil {
+		return m.Epoch
+	}
+	return 0
+}
+
+func (m *RulesFrom) GetRules() uint32 {
+	if m != nil {
+		return m.Rules
+	}
+	return 0
+}
+
+// Reporter has a bond that answers for its reports.
+type Reporter struct {
+	Address string                `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
+	Bond    cosmossdk_io_math.Int `protobuf:"bytes,2,opt,name=bond,proto3,customtype=cosmossdk.io/math.Int" json:"bond"`
+	State   ReporterState         `protobuf:"varint,3,opt,name=state,proto3,enum=cairn.audit.v1.ReporterState" json:"state,omitempty"`
+	// First height at which an unbonding bond may be withdrawn.
+	FreeAt int64 `protobuf:"varint,4,opt,name=free_at,json=freeAt,proto3" json:"free_at,omitempty"`
+	// Reports of it in rounds that are not over.
+	Open uint32 `protobuf:"varint,5,opt,name=open,proto3" json:"open,omitempty"`
+	// Where it serves data when a report names no other place.
+	Data string `protobuf:"bytes,6,opt,name=data,proto3" json:"data,omitempty"`
+	// Reports of it that became final, and that were rejected.
+	Finals     uint64 `protobuf:"varint,7,opt,name=finals,proto3" json:"finals,omitempty"`
+	Rejections uint64 `protobuf:"varint,8,opt,name=rejections,proto3" json:"rejections,omitempty"`
+}
+
+func (m *Reporter) Reset()         { *m = Reporter{} }
+func (m *Reporter) String() string { return proto.CompactTextString(m) }
+func (*Reporter) ProtoMessage()    {}
+func (*Reporter) Descriptor() ([]byte, []int) {
+	return fileDescriptor_905e64998af40d89, []int{2}
+}
+func (m *Reporter) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *Reporter) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_Reporter.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *Reporter) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_Reporter.Merge(m, src)
+}
+func (m *Reporter) XXX_Size() int {
+	return m.Size()
+}
+func (m *Reporter) XXX_DiscardUnknown() {
+	xxx_messageInfo_Reporter.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_Reporter proto.InternalMessageInfo
+
+func (m *Reporter) GetAddress() string {
+	if m != nil {
+		return m.Address
+	}
+	return ""
+}
+
+func (m *Reporter) GetState() ReporterState {
+	if m != nil {
+		return m.State
+	}
+	return REPORTER_STATE_UNSPECIFIED
+}
+
+func (m *Reporter) GetFreeAt() int64 {
+	if m != nil {
+		return m.FreeAt
+	}
+	return 0
+}
+
+func (m *Reporter) GetOpen() uint32 {
+	if m != nil {
+		return m.Open
+	}
+	return 0
+}
+
+func (m *Reporter) GetData() string {
+	if m != nil {
+		return m.Data
+	}
+	return ""
+}
+
+func (m *Reporter) GetFinals() uint64 {
+	if m != nil {
+		return m.Finals
+	}
+	return 0
+}
+
+func (m *Reporter) GetRejections() uint64 {
+	if m != nil {
+		return m.Rejections
+	}
+	return 0
+}
+
+// TreeRoot is the root of a sum tree (core/report).
+type TreeRoot struct {
+	Hash   []byte `protobuf:"bytes,1,opt,name=hash,proto3" json:"hash,omitempty"`
+	Leaves uint64 `protobuf:"varint,2,opt,name=leaves,proto3" json:"leaves,omitempty"`
+	Points uint64 `protobuf:"varint,3,opt,name=points,proto3" json:"points,omitempty"`
+	// Sum of all that the devices ever earned, in acairn.
+	Earned cosmossdk_io_math.Int `protobuf:"bytes,4,opt,name=earned,proto3,customtype=cosmossdk.io/math.Int" json:"earned"`
+}
+
+func (m *TreeRoot) Reset()         { *m = TreeRoot{} }
+func (m *TreeRoot) String() string { return proto.CompactTextString(m) }
+func (*TreeRoot) ProtoMessage()    {}
+func (*TreeRoot) Descriptor() ([]byte, []int) {
+	return fileDescriptor_905e64998af40d89, []int{3}
+}
+func (m *TreeRoot) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *TreeRoot) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_TreeRoot.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *TreeRoot) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_TreeRoot.Merge(m, src)
+}
+func (m *TreeRoot) XXX_Size() int {
+	return m.Size()
+}
+func (m *TreeRoot) XXX_DiscardUnknown() {
+	xxx_messageInfo_TreeRoot.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_TreeRoot proto.InternalMessageInfo
+
+func (m *TreeRoot) GetHash() []byte {
+	if m != nil {
+		return m.Hash
+	}
+	return nil
+}
+
+func (m *TreeRoot) GetLeaves() uint64 {
+	if m != nil {
+		return m.Leaves
+	}
+	return 0
+}
+
+func (m *TreeRoot) GetPoints() uint64 {
+	if m != nil {
+		return m.Points
+	}
+	return 0
+}
+
+// Statement is what reporters agree on. Its id is a hash of all of it (core/report).
+type Statement struct {
+	Service uint32 `protobuf:"varint,1,opt,name=service,proto3" json:"service,omitempty"`
+	Epoch   uint64 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Rules   uint32 `protobuf:"varint,3,opt,name=rules,proto3" json:"rules,omitempty"`
+	// Root over the digests of the devices' inputs, 32 bytes, and how many there are.
+	InputHash []byte   `protobuf:"bytes,4,opt,name=input_hash,json=inputHash,proto3" json:"input_hash,omitempty"`
+	Inputs    uint64   `protobuf:"varint,5,opt,name=inputs,proto3" json:"inputs,omitempty"`
+	Output    TreeRoot `protobuf:"bytes,6,opt,name=output,proto3" json:"output"`
+	// Id of the statement of the epoch before that it builds on; empty for a service's first.
+	Previous []byte `protobuf:"bytes,7,opt,name=previous,proto3" json:"previous,omitempty"`
+}
+
+func (m *Statement) Reset()         { *m = Statement{} }
+func (m *Statement) String() string { return proto.CompactTextString(m) }
+func (*Statement) ProtoMessage()    {}
+func (*Statement) Descriptor() ([]byte, []int) {
+	return fileDescriptor_905e64998af40d89, []int{4}
+}
+func (m *Statement) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *Statement) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_Statement.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *Statement) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_Statement.Merge(m, src)
+}
+func (m *Statement) XXX_Size() int {
+	return m.Size()
+}
+func (m *Statement) XXX_DiscardUnknown() {
+	xxx_messageInfo_Statement.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_Statement proto.InternalMessageInfo
+
+func (m *Statement) GetService() uint32 {
+	if m != nil {
+		return m.Service
+	}
+	return 0
+}
+
+func (m *Statement) GetEpoch() uint64 {
+	if m != nil {
+		return m.Epoch
+	}
+	return 0
+}
+
+func (m *Statement) GetRules() uint32 {
+	if m != nil {
+		return m.Rules
+	}
+	return 0
+}
+
+func (m *Statement) GetInputHash() []byte {
+	if m != nil {
+		return m.InputHash
+	}
+	return nil
+}
+
+func (m *Statement) GetInputs() uint64 {
+	if m != nil {
+		return m.Inputs
+	}
+	return 0
+}
+
+func (m *Statement) GetOutput() TreeRoot {
+	if m != nil {
+		return m.Output
+	}
+	return TreeRoot{}
+}
+
+func (m *Statement) GetPrevious() []byte {
+	if m != nil {
+		return m.Previous
+	}
+	return nil
+}
+
+// Report is one statement with who stands behind it.
+type Report struct {
+	Id        []byte       `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Statement Statement    `protobuf:"bytes,2,opt,name=statement,proto3" json:"statement"`
+	Status    ReportStatus `protobuf:"varint,3,opt,name=status,proto3,enum=cairn.audit.v1.ReportStatus" json:"status,omitempty"`
+	// In the order in which they posted it.
+	Posts []ReportPost `protobuf:"bytes,4,rep,name=posts,proto3" json:"posts"`
+	// Height at which more than two thirds of the bond stood behind it; 0 before.
+	AgreedAt int64 `protobuf:"varint,5,opt,name=agreed_at,json=agreedAt,proto3" json:"agreed_at,omitempty"`
+	// First height at which it may become final, demands that are open aside; 0 before agreement.
+	FinalAt int64 `protobuf:"varint,6,opt,name=final_at,json=finalAt,proto3" json:"final_at,omitempty"`
+	// Demands made, of them by accounts without a bond, and of them not answered yet.
+	Demands         uint32 `protobuf:"varint,7,opt,name=demands,proto3" json:"demands,omitempty"`
+	DemandsUnbonded uint32 `protobuf:"varint,8,opt,name=demands_unbonded,json=demandsUnbonded,proto3" json:"demands_unbonded,omitempty"`
+	DemandsOpen     uint32 `protobuf:"varint,9,opt,name=demands_open,json=demandsOpen,proto3" json:"demands_open,omitempty"`
+	// How it was rejected; empty unless it was.
+	Rejected string `protobuf:"bytes,10,opt,name=rejected,proto3" json:"rejected,omitempty"`
+}
+
+func (m *Report) Reset()         { *m = Report{} }
+func (m *Report) String() string { return proto.CompactTextString(m) }
+func (*Report) ProtoMessage()    {}
+func (*Report) Descriptor() ([]byte, []int) {
+	return fileDescriptor_905e64998af40d89, []int{5}
+}
+func (m *Report) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *Report) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_Report.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *Report) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_Report.Merge(m, src)
+}
+func (m *Report) XXX_Size() int {
+	return m.Size()
+}
+func (m *Report) XXX_DiscardUnknown() {
+	xxx_messageInfo_Report.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_Report proto.InternalMessageInfo
+
+func (m *Report) GetId() []byte {
+	if m != nil {
+		return m.Id
+	}
+	return nil
+}
+
+func (m *Report) GetStatement() Statement {
+	if m != nil {
+		return m.Statement
+	}
+	return Statement{}
+}
+
+func (m *Report) GetStatus() ReportStatus {
+	if m != nil {
+		return m.Status
+	}
+	return REPORT_STATUS_UNSPECIFIED
+}
+
+func (m *Report) GetPosts() []ReportPost {
+	if m != nil {
+		return m.Posts
+	}
+	return nil
+}
+
+func (m *Report) GetAgreedAt() int64 {
+	if m != nil {
+		return m.AgreedAt
+	}
+	return 0
+}
+
+func (m *Report) GetFinalAt() int64 {
+	if m != nil {
+		return m.FinalAt
+	}
+	return 0
+}
+
+func (m *Report) GetDemands() uint32 {
+	if m != nil {
+		return m.Demands
+	}
+	return 0
+}
+
+func (m *Report) GetDemandsUnbonded() uint32 {
+	if m != nil {
+		return m.DemandsUnbonded
+	}
+	return 0
+}
+
+func (m *Report) GetDemandsOpen() uint32 {
+	if m != nil {
+		return m.DemandsOpen
+	}
+	return 0
+}
+
+func (m *Report) GetRejected() string {
+	if m != nil {
+		return m.Rejected
+	}
+	return ""
+}
+
+// ReportPost is one reporter's word for a report.
+type ReportPost struct {
+	Reporter string `protobuf:"bytes,1,opt,name=reporter,proto3" json:"reporter,omitempty"`
+	// Where the reporter serves the data, a URL.
+	Data   string `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
+	Height int64  `protobuf:"varint,3,opt,name=height,proto3" json:"height,omitempty"`
+}
+
+func (m *ReportPost) Reset()         { *m = ReportPost{} }
+func (m *ReportPost) String() string { return proto.CompactTextString(m) }
+func (*ReportPost) ProtoMessage()    {}
+func (*ReportPost) Descriptor() ([]byte, []int) {
+	return fileDescriptor_905e64998af40d89, []int{6}
+}
+func (m *ReportPost) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *ReportPost) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_ReportPost.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *ReportPost) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_ReportPost.Merge(m, src)
+}
+func (m *ReportPost) XXX_Size() int {
+	return m.Size()
+}
+func (m *ReportPost) XXX_DiscardUnknown() {
+	xxx_messageInfo_ReportPost.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_ReportPost proto.InternalMessageInfo
+
+func (m *ReportPost) GetReporter() string {
+	if m != nil {
+		return m.Reporter
+	}
+	return ""
+}
+
+func (m *ReportPost) GetData() string {
+	if m != nil {
+		return m.Data
+	}
+	return ""
+}
+
+func (m *ReportPost) GetHeight() int64 {
+	if m != nil {
+		return m.Height
+	}
+	return 0
+}
+
+// Round is one epoch of one service until one report of it is final.
+type Round struct {
+	Service uint32 `protobuf:"varint,1,opt,name=service,proto3" json:"service,omitempty"`
+	Epoch   uint64 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// Height of the first report.
+	OpenedAt int64 `protobuf:"varint,3,opt,name=opened_at,json=openedAt,proto3" json:"opened_at,omitempty"`
+	// Ids of its reports.
+	Reports [][]byte `protobuf:"bytes,4,rep,name=reports,proto3" json:"reports,omitempty"`
+}
+
+func (m *Round) Reset()         { *m = Round{} }
+func (m *Round) String() string { return proto.CompactTextString(m) }
+func (*Round) ProtoMessage()    {}
+func (*Round) Descriptor() ([]byte, []int) {
+	return fileDescriptor_905e64998af40d89, []int{7}
+}
+func (m *Round) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *Round) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_Round.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *Round) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_Round.Merge(m, src)
+}
+func (m *Round) XXX_Size() int {
+	return m.Size()
+}
+func (m *Round) XXX_DiscardUnknown() {
+	xxx_messageInfo_Round.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_Round proto.InternalMessageInfo
+
+func (m *Round) GetService() uint32 {
+	if m != nil {
+		return m.Service
+	}
+	return 0
+}
+
+func (m *Round) GetEpoch() uint64 {
+	if m != nil {
+		return m.Epoch
+	}
+	return 0
+}
+
+func (m *Round) GetOpenedAt() int64 {
+	if m != nil {
+		return m.OpenedAt
+	}
+	return 0
+}
+
+func (m *Round) GetReports() [][]byte {
+	if m != nil {
+		return m.Reports
+	}
+	return nil
+}
+
+// FinalReport is the newest final statement of a service.
+type FinalReport struct {
+	Service   uint32    `protobuf:"varint,1,opt,name=service,proto3" json:"service,omitempty"`
+	Id        []byte    `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	Statement Statement `protobuf:"bytes,3,opt,name=statement,proto3" json:"statement"`
+	Height    int64     `protobuf:"varint,4,opt,name=height,proto3" json:"height,omitempty"`
+	// The root it followed.
+	Before TreeRoot `protobuf:"bytes,5,opt,name=before,proto3" json:"before"`
+}
+
+func (m *FinalReport) Reset()         { *m = FinalReport{} }
+func (m *FinalReport) String() string { return proto.CompactTextString(m) }
+func (*FinalReport) ProtoMessage()    {}
+func (*FinalReport) Descriptor() ([]byte, []int) {
+	return fileDescriptor_905e64998af40d89, []int{8}
+}
+func (m *FinalReport) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *FinalReport) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_FinalReport.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *FinalReport) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_FinalReport.Merge(m, src)
+}
+func (m *FinalReport) XXX_Size() int {
+	return m.Size()
+}
+func (m *FinalReport) XXX_DiscardUnknown() {
+	xxx_messageInfo_FinalReport.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_FinalReport proto.InternalMessageInfo
+
+func (m *FinalReport) GetService() uint32 {
+	if m != nil {
+		return m.Service
+	}
+	return 0
+}
+
+func (m *FinalReport) GetId() []byte {
+	if m != nil {
+		return m.Id
+	}
+	return nil
+}
+
+func (m *FinalReport) GetStatement() Statement {
+	if m != nil {
+		return m.Statement
+	}
+	return Statement{}
+}
+
+func (m *FinalReport) GetHeight() int64 {
+	if m != nil {
+		return m.Height
+	}
+	return 0
+}
+
+func (m *FinalReport) GetBefore() TreeRoot {
+	if m != nil {
+		return m.Before
+	}
+	return TreeRoot{}
+}
+
+// Demand asks the reporters of a report to show a part of its data on chain.
+type Demand struct {
+	Report   []byte   `protobuf:"bytes,1,opt,name=report,proto3" json:"report,omitempty"`
+	Number   uint32   `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"`
+	Demander string   `protobuf:"bytes,3,opt,name=demander,proto3" json:"demander,omitempty"`
+	Tree     DataTree `protobuf:"varint,4,opt,name=tree,proto3,enum=cairn.audit.v1.DataTree" json:"tree,omitempty"`
+	// The node that many levels below the root on the way to that leaf.
+	Index   uint64                `protobuf:"varint,5,opt,name=index,proto3" json:"index,omitempty"`
+	Depth   uint32                `protobuf:"varint,6,opt,name=depth,proto3" json:"depth,omitempty"`
+	Deposit cosmossdk_io_math.Int `protobuf:"bytes,7,opt,name=deposit,proto3,customtype=cosmossdk.io/math.Int" json:"deposit"`
+	// Last height at which the answer is in time.
+	DueAt    int64 `protobuf:"varint,8,opt,name=due_at,json=dueAt,proto3" json:"due_at,omitempty"`
+	Answered bool  `protobuf:"varint,9,opt,name=answered,proto3" json:"answered,omitempty"`
+}
+
+func (m *Demand) Reset()         { *m = Demand{} }
+func (m *Demand) String() string { return proto.CompactTextString(m) }
+func (*Demand) ProtoMessage()    {}
+func (*Demand) Descriptor() ([]byte, []int) {
+	return fileDescriptor_905e64998af40d89, []int{9}
+}
+func (m *Demand) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *Demand) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_Demand.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *Demand) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_Demand.Merge(m, src)
+}
+func (m *Demand) XXX_Size() int {
+	return m.Size()
+}
+func (m *Demand) XXX_DiscardUnknown() {
+	xxx_messageInfo_Demand.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_Demand proto.InternalMessageInfo
+
+func (m *Demand) GetReport() []byte {
+	if m != nil {
+		return m.Report
+	}
+	return nil
+}
+
+func (m *Demand) GetNumber() uint32 {
+	if m != nil {
+		return m.Number
+	}
+	return 0
+}
+
+func (m *Demand) GetDemander() string {
+	if m != nil {
+		return m.Demander
+	}
+	return ""
+}
+
+func (m *Demand) GetTree() DataTree {
+	if m != nil {
+		return m.Tree
+	}
+	return DATA_TREE_UNSPECIFIED
+}
+
+func (m *Demand) GetIndex() uint64 {
+	if m != nil {
+		return m.Index
+	}
+	return 0
+}
+
+func (m *Demand) GetDepth() uint32 {
+	if m != nil {
+		return m.Depth
+	}
+	return 0
+}
+
+func (m *Demand) GetDueAt() int64 {
+	if m != nil {
+		return m.DueAt
+	}
+	return 0
+}
+
+func (m *Demand) GetAnswered() bool {
+	if m != nil {
+		return m.Answered
+	}
+	return false
+}
+
 // ReportState is what reports and disputes leave in the state.
 type ReportState struct {
+	Reporters []Reporter    `protobuf:"bytes,1,rep,name=reporters,proto3" json:"reporters"`
+	Rounds    []Round       `protobuf:"bytes,2,rep,name=rounds,proto3" json:"rounds"`
+	Reports   []Report      `protobuf:"bytes,3,rep,name=reports,proto3" json:"reports"`
+	Demands   []Demand      `protobuf:"bytes,4,rep,name=demands,proto3" json:"demands"`
+	Finals    []FinalReport `protobuf:"bytes,5,rep,name=finals,proto3" json:"finals"`
 }
 
 func (m *ReportState) Reset()         { *m = ReportState{} }
 func (m *ReportState) String() string { return proto.CompactTextString(m) }
 func (*ReportState) ProtoMessage()    {}
 func (*ReportState) Descriptor() ([]byte, []int) {
-	return fileDescriptor_905e64998af40d89, []int{1}
+	return fileDescriptor_905e64998af40d89, []int{10}
 }
 func (m *ReportState) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -97,27 +1064,154 @@ func (m *ReportState) XXX_DiscardUnknown() {
 
 var xxx_messageInfo_ReportState proto.InternalMessageInfo
 
+func (m *ReportState) GetReporters() []Reporter {
+	if m != nil {
+		return m.Reporters
+	}
+	return nil
+}
+
+func (m *ReportState) GetRounds() []Round {
+	if m != nil {
+		return m.Rounds
+	}
+	return nil
+}
+
+func (m *ReportState) GetReports() []Report {
+	if m != nil {
+		return m.Reports
+	}
+	return nil
+}
+
+func (m *ReportState) GetDemands() []Demand {
+	if m != nil {
+		return m.Demands
+	}
+	return nil
+}
+
+func (m *ReportState) GetFinals() []FinalReport {
+	if m != nil {
+		return m.Finals
+	}
+	return nil
+}
+
 func init() {
+	proto.RegisterEnum("cairn.audit.v1.ReporterState", ReporterState_name, ReporterState_value)
+	proto.RegisterEnum("cairn.audit.v1.ReportStatus", ReportStatus_name, ReportStatus_value)
+	proto.RegisterEnum("cairn.audit.v1.DataTree", DataTree_name, DataTree_value)
 	proto.RegisterType((*ReportParams)(nil), "cairn.audit.v1.ReportParams")
+	proto.RegisterType((*RulesFrom)(nil), "cairn.audit.v1.RulesFrom")
+	proto.RegisterType((*Reporter)(nil), "cairn.audit.v1.Reporter")
+	proto.RegisterType((*TreeRoot)(nil), "cairn.audit.v1.TreeRoot")
+	proto.RegisterType((*Statement)(nil), "cairn.audit.v1.Statement")
+	proto.RegisterType((*Report)(nil), "cairn.audit.v1.Report")
+	proto.RegisterType((*ReportPost)(nil), "cairn.audit.v1.ReportPost")
+	proto.RegisterType((*Round)(nil), "cairn.audit.v1.Round")
+	proto.RegisterType((*FinalReport)(nil), "cairn.audit.v1.FinalReport")
+	proto.RegisterType((*Demand)(nil), "cairn.audit.v1.Demand")
 	proto.RegisterType((*ReportState)(nil), "cairn.audit.v1.ReportState")
 }
 
 func init() { proto.RegisterFile("cairn/audit/v1/report.proto", fileDescriptor_905e64998af40d89) }
 
 var fileDescriptor_905e64998af40d89 = []byte{
-	// 179 bytes of a gzipped FileDescriptorProto
-	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0xe2, 0x92, 0x4e, 0x4e, 0xcc, 0x2c,
-	0xca, 0xd3, 0x4f, 0x2c, 0x4d, 0xc9, 0x2c, 0xd1, 0x2f, 0x33, 0xd4, 0x2f, 0x4a, 0x2d, 0xc8, 0x2f,
-	0x2a, 0xd1, 0x2b, 0x28, 0xca, 0x2f, 0xc9, 0x17, 0xe2, 0x03, 0x4b, 0xea, 0x81, 0x25, 0xf5, 0xca,
-	0x0c, 0xa5, 0x04, 0x13, 0x73, 0x33, 0xf3, 0xf2, 0xf5, 0xc1, 0x24, 0x44, 0x89, 0x92, 0x2e, 0x17,
-	0x4f, 0x10, 0x58, 0x4b, 0x40, 0x62, 0x51, 0x62, 0x6e, 0xb1, 0x95, 0x6c, 0xd7, 0xf3, 0x0d, 0x5a,
-	0x12, 0xc8, 0x86, 0x22, 0x4b, 0x2b, 0xf1, 0x72, 0x71, 0x43, 0xf8, 0xc1, 0x25, 0x89, 0x25, 0xa9,
-	0x4e, 0xc1, 0x27, 0x1e, 0xc9, 0x31, 0x5e, 0x78, 0x24, 0xc7, 0xf8, 0xe0, 0x91, 0x1c, 0xe3, 0x84,
-	0xc7, 0x72, 0x0c, 0x17, 0x1e, 0xcb, 0x31, 0xdc, 0x78, 0x2c, 0xc7, 0x10, 0x65, 0x99, 0x9e, 0x59,
-	0x92, 0x51, 0x9a, 0xa4, 0x97, 0x9c, 0x9f, 0xab, 0x0f, 0x36, 0x4d, 0x37, 0x2f, 0xb5, 0xa4, 0x3c,
-	0xbf, 0x28, 0x5b, 0x1f, 0x6a, 0x76, 0x41, 0xa6, 0x3e, 0xaa, 0xd3, 0xad, 0xc1, 0x8c, 0x32, 0xc3,
-	0x24, 0x36, 0xb0, 0xcb, 0x8c, 0x01, 0x01, 0x00, 0x00, 0xff, 0xff, 0x88, 0xfa, 0xfb, 0x16, 0xdb,
-	0x00, 0x00, 0x00,
+	// 1465 bytes of a gzipped FileDescriptorProto
+	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0xac, 0x57, 0x4f, 0x6f, 0x5b, 0xc5,
+	0x16, 0x8f, 0xff, 0xc6, 0x3e, 0x4e, 0x1c, 0xbf, 0x69, 0x92, 0xde, 0x38, 0x8d, 0xdb, 0xe7, 0x2e,
+	0x5e, 0x5e, 0x5f, 0x6b, 0xab, 0x69, 0x5f, 0xa5, 0xf2, 0x47, 0xc8, 0xae, 0x1d, 0x08, 0x42, 0x49,
+	0x98, 0x38, 0x2c, 0xd8, 0x58, 0xd7, 0xbe, 0xd3, 0xf8, 0xd2, 0xdc, 0x99, 0xab, 0x7b, 0xe7, 0x26,
+	0xe9, 0x0e, 0x76, 0x88, 0x15, 0x12, 0x1f, 0x81, 0x25, 0x42, 0x62, 0xd1, 0x4f, 0xc0, 0x02, 0x75,
+	0x59, 0x75, 0x85, 0x10, 0xaa, 0x50, 0xbb, 0x60, 0xc5, 0x77, 0x40, 0x73, 0x66, 0xc6, 0xce, 0xbf,
+	0x02, 0x41, 0x6c, 0x22, 0x9f, 0xdf, 0xf9, 0x9d, 0x99, 0x39, 0x67, 0x7e, 0xe7, 0xcc, 0x0d, 0x2c,
+	0x0f, 0x5d, 0x3f, 0xe2, 0x4d, 0x37, 0xf1, 0x7c, 0xd9, 0x3c, 0xb8, 0xdd, 0x8c, 0x58, 0x28, 0x22,
+	0xd9, 0x08, 0x23, 0x21, 0x05, 0x29, 0xa3, 0xb3, 0x81, 0xce, 0xc6, 0xc1, 0xed, 0xea, 0xbf, 0xdc,
+	0xc0, 0xe7, 0xa2, 0x89, 0x7f, 0x35, 0xa5, 0xba, 0x34, 0x14, 0x71, 0x20, 0xe2, 0x3e, 0x5a, 0x4d,
+	0x6d, 0x18, 0xd7, 0xfc, 0x9e, 0xd8, 0x13, 0x1a, 0x57, 0xbf, 0x34, 0x5a, 0xff, 0x2d, 0x07, 0x33,
+	0x14, 0x37, 0xd9, 0x76, 0x23, 0x37, 0x88, 0xc9, 0x3a, 0x14, 0x02, 0x9f, 0xf7, 0x07, 0x82, 0x7b,
+	0x4e, 0xea, 0x5a, 0x6a, 0xb5, 0xd8, 0xfe, 0xdf, 0xd3, 0x17, 0x57, 0xa7, 0x7e, 0x7a, 0x71, 0x75,
+	0x41, 0x2f, 0x17, 0x7b, 0x8f, 0x1a, 0xbe, 0x68, 0x06, 0xae, 0x1c, 0x35, 0x36, 0xb8, 0x7c, 0xfe,
+	0xe4, 0x16, 0x98, 0x7d, 0x36, 0xb8, 0xa4, 0xd3, 0x81, 0xcf, 0xdb, 0x82, 0x7b, 0xe4, 0x3a, 0xcc,
+	0x06, 0xee, 0x51, 0x5f, 0x27, 0xc0, 0xa2, 0xd8, 0x49, 0x5f, 0x4b, 0xad, 0xce, 0xd2, 0x99, 0xc0,
+	0x3d, 0xa2, 0x16, 0x23, 0xcb, 0x50, 0x8c, 0xf7, 0xdd, 0x78, 0xd4, 0x1f, 0x84, 0xb1, 0x93, 0x41,
+	0x42, 0x01, 0x81, 0x76, 0x18, 0x93, 0x15, 0x80, 0x81, 0x48, 0xb8, 0x7c, 0x8c, 0xde, 0x2c, 0x7a,
+	0x8b, 0x1a, 0x51, 0xee, 0xeb, 0x30, 0x7b, 0xe8, 0x73, 0x4f, 0x1c, 0xf6, 0x07, 0xfb, 0x62, 0xf8,
+	0x28, 0x76, 0x72, 0x7a, 0x03, 0x0d, 0xb6, 0x11, 0x23, 0xff, 0x81, 0x39, 0x8f, 0xb9, 0xde, 0xbe,
+	0xcf, 0x99, 0xa5, 0xe5, 0x91, 0x56, 0xb6, 0xb0, 0x21, 0xfe, 0x1b, 0x66, 0x62, 0x16, 0x1d, 0x8c,
+	0x59, 0xd3, 0xc8, 0x2a, 0x21, 0x66, 0x28, 0xff, 0x85, 0x4a, 0xc2, 0x55, 0x5d, 0x7c, 0xbe, 0x67,
+	0x69, 0x05, 0xa4, 0xcd, 0x8d, 0x71, 0x43, 0xbd, 0x0a, 0x25, 0x95, 0x7c, 0xc8, 0x10, 0x74, 0x8a,
+	0xc8, 0x82, 0xc0, 0x3d, 0xda, 0xd6, 0x88, 0x25, 0x78, 0x2c, 0x70, 0xb9, 0x17, 0x3b, 0x30, 0x26,
+	0x74, 0x34, 0x42, 0x56, 0xa1, 0x72, 0x8c, 0xd0, 0x67, 0xee, 0x70, 0xe4, 0x94, 0xf4, 0xc9, 0x27,
+	0xac, 0xae, 0x3b, 0x1c, 0x11, 0x0a, 0x65, 0xcd, 0xea, 0x7b, 0x2c, 0x14, 0xb1, 0x2f, 0x9d, 0x99,
+	0x8b, 0x5f, 0xdb, 0xac, 0x5e, 0xa2, 0xa3, 0x57, 0x20, 0x3d, 0x98, 0xf3, 0xfc, 0x38, 0x4c, 0x24,
+	0x1b, 0x2f, 0x3a, 0x7b, 0xf1, 0x45, 0xcb, 0x66, 0x0d, 0xbb, 0xea, 0x4d, 0x20, 0x2a, 0x27, 0x76,
+	0xe0, 0x7b, 0x8c, 0x0f, 0x59, 0x7f, 0xf0, 0x58, 0xb2, 0xd8, 0x29, 0x63, 0x56, 0x2a, 0xdb, 0xae,
+	0x71, 0xb4, 0x15, 0x4e, 0xfe, 0x0f, 0xb9, 0x28, 0xd9, 0x67, 0xb1, 0x33, 0x77, 0x2d, 0xb3, 0x5a,
+	0x5a, 0x5b, 0x6a, 0x9c, 0x54, 0x7f, 0x83, 0x2a, 0xe7, 0x7a, 0x24, 0x82, 0x76, 0x56, 0x1d, 0x8a,
+	0x6a, 0xf6, 0x1b, 0x2b, 0x5f, 0xfc, 0xfa, 0xdd, 0x0d, 0xe7, 0x78, 0x1b, 0x1d, 0x97, 0x77, 0xfd,
+	0x43, 0x28, 0x8e, 0x03, 0x89, 0x03, 0xd3, 0xea, 0x82, 0xfd, 0x21, 0x43, 0xa9, 0xcf, 0x52, 0x6b,
+	0x92, 0x79, 0xc8, 0xb1, 0x50, 0x0c, 0x47, 0xa8, 0xda, 0x2c, 0xd5, 0x86, 0x42, 0xf5, 0x91, 0xb4,
+	0x54, 0xb5, 0x51, 0xff, 0x36, 0x0d, 0x05, 0x2b, 0x69, 0xb2, 0x06, 0xd3, 0xae, 0xe7, 0x45, 0x2c,
+	0x8e, 0x4d, 0xf7, 0x38, 0xcf, 0x9f, 0xdc, 0x9a, 0x37, 0x45, 0x69, 0x69, 0xcf, 0x8e, 0x8c, 0x7c,
+	0xbe, 0x47, 0x2d, 0x91, 0xbc, 0x03, 0x59, 0x6c, 0xb7, 0xf4, 0xc5, 0x4b, 0x8c, 0x81, 0xe4, 0x0e,
+	0xe4, 0x62, 0xe9, 0x4a, 0x86, 0xe7, 0x2a, 0xaf, 0xad, 0x9c, 0x29, 0x95, 0x39, 0xdd, 0x8e, 0x22,
+	0x51, 0xcd, 0x25, 0x97, 0x61, 0xfa, 0x61, 0xc4, 0x58, 0xdf, 0x95, 0xd8, 0x5b, 0x19, 0x9a, 0x57,
+	0x66, 0x4b, 0x12, 0x02, 0x59, 0x11, 0x32, 0x6e, 0xfa, 0x09, 0x7f, 0x2b, 0xcc, 0x73, 0xa5, 0x8b,
+	0xcd, 0x53, 0xa4, 0xf8, 0x9b, 0x2c, 0x42, 0xfe, 0xa1, 0xcf, 0xdd, 0x7d, 0xdd, 0x2c, 0x59, 0x6a,
+	0x2c, 0x52, 0x03, 0x88, 0xd8, 0x27, 0x6c, 0x28, 0x7d, 0xc1, 0x75, 0x87, 0x64, 0xe9, 0x31, 0xa4,
+	0xfe, 0x55, 0x0a, 0x0a, 0xbd, 0x88, 0x31, 0x2a, 0x04, 0x6e, 0x36, 0x72, 0xe3, 0x11, 0x16, 0x6b,
+	0x86, 0xe2, 0x6f, 0xb5, 0xf0, 0x3e, 0x73, 0x0f, 0x58, 0x6c, 0xaa, 0x6f, 0x2c, 0x85, 0x87, 0xc2,
+	0xe7, 0x52, 0xd7, 0x3f, 0x4b, 0x8d, 0x45, 0x1e, 0x40, 0x9e, 0xb9, 0x11, 0x67, 0x1e, 0x26, 0x72,
+	0xc1, 0x0a, 0x9a, 0xd0, 0xfa, 0xcf, 0x29, 0x28, 0x62, 0x7d, 0x02, 0xc6, 0xe5, 0x3f, 0xa3, 0x0c,
+	0x35, 0xc1, 0x7c, 0x1e, 0x26, 0xb2, 0x8f, 0x29, 0x66, 0x31, 0xc5, 0x22, 0x22, 0xef, 0x99, 0x3c,
+	0xd1, 0xd0, 0xa3, 0x2b, 0x4b, 0x8d, 0x45, 0xee, 0x41, 0x5e, 0x24, 0x32, 0x4c, 0x24, 0x96, 0xbb,
+	0xb4, 0xe6, 0x9c, 0xbe, 0x4f, 0x5b, 0x3d, 0xa3, 0x7c, 0xc3, 0x26, 0x55, 0x28, 0x84, 0x11, 0x3b,
+	0xf0, 0x45, 0xa2, 0xaf, 0x64, 0x86, 0x8e, 0xed, 0xfa, 0x67, 0x19, 0xc8, 0x6b, 0x19, 0x90, 0x32,
+	0xa4, 0x7d, 0xcf, 0x14, 0x3c, 0xed, 0x7b, 0xe4, 0x6d, 0x28, 0xc6, 0x36, 0x71, 0xcc, 0xea, 0x9c,
+	0x66, 0x1b, 0x57, 0xc6, 0x6c, 0x39, 0x89, 0x20, 0x77, 0x21, 0xaf, 0x8c, 0x24, 0x36, 0xea, 0xbb,
+	0x72, 0xbe, 0xfa, 0x76, 0x90, 0x43, 0x0d, 0x97, 0xdc, 0x83, 0x5c, 0x28, 0x62, 0xa9, 0xe6, 0xba,
+	0xea, 0xee, 0xea, 0xf9, 0x41, 0xdb, 0x22, 0xb6, 0x3b, 0x6a, 0xba, 0x7a, 0x31, 0xdc, 0xbd, 0x88,
+	0x31, 0x4f, 0xe9, 0x36, 0x87, 0xba, 0x2d, 0x68, 0xa0, 0x25, 0xc9, 0x12, 0x14, 0x50, 0x83, 0xca,
+	0x97, 0x47, 0xdf, 0x34, 0xda, 0x2d, 0xbc, 0x50, 0x3b, 0x6c, 0xf5, 0x68, 0xb7, 0xa6, 0x1a, 0xeb,
+	0x76, 0xca, 0xea, 0x31, 0xce, 0x3c, 0x3b, 0xd6, 0x0d, 0xbe, 0x6b, 0x60, 0xf5, 0x48, 0x58, 0x2a,
+	0x76, 0x88, 0x9e, 0xeb, 0x25, 0x83, 0x6d, 0xa9, 0x46, 0xa9, 0x42, 0x41, 0x4b, 0x9d, 0x79, 0x38,
+	0xd5, 0x8b, 0x74, 0x6c, 0xd7, 0x39, 0xc0, 0x24, 0x2d, 0x72, 0x57, 0x31, 0x75, 0x5f, 0xfe, 0xe9,
+	0xa8, 0x18, 0x33, 0xc7, 0x8d, 0x98, 0x3e, 0xd9, 0x88, 0x23, 0xe6, 0xef, 0x8d, 0x24, 0xde, 0x40,
+	0x86, 0x1a, 0xab, 0xce, 0x21, 0x47, 0x45, 0xc2, 0xbd, 0x0b, 0xab, 0x79, 0x19, 0x8a, 0x2a, 0x3f,
+	0x5d, 0x64, 0xbd, 0x66, 0x41, 0x03, 0xba, 0x92, 0xfa, 0x34, 0xfa, 0xee, 0x66, 0xa8, 0x35, 0xeb,
+	0x3f, 0xa4, 0xa0, 0xb4, 0xae, 0xea, 0x6d, 0x84, 0xf6, 0xfa, 0x6d, 0xb5, 0x04, 0xd3, 0xe7, 0x4b,
+	0x30, 0x73, 0x61, 0x09, 0x4e, 0x0a, 0x90, 0x3d, 0x5e, 0x00, 0xd5, 0x48, 0x03, 0xf6, 0x50, 0x44,
+	0x0c, 0x95, 0xf2, 0x17, 0x1a, 0x49, 0xb3, 0xeb, 0xdf, 0xa7, 0x21, 0xaf, 0x9f, 0x58, 0xb5, 0xb4,
+	0x4e, 0xcf, 0x34, 0x8c, 0xb1, 0x14, 0xce, 0x93, 0x60, 0xc0, 0x22, 0xf3, 0x5d, 0x63, 0x2c, 0x75,
+	0xab, 0x5a, 0x0e, 0x2c, 0xc2, 0x44, 0xfe, 0xf0, 0x56, 0x2d, 0x93, 0xdc, 0x84, 0xac, 0x8c, 0x18,
+	0xc3, 0xe3, 0x97, 0xcf, 0x1e, 0xb3, 0xe3, 0x4a, 0x17, 0x8f, 0x8a, 0x2c, 0x75, 0x69, 0x3e, 0xf7,
+	0xd8, 0x91, 0x19, 0x1b, 0xda, 0x50, 0xa8, 0xc7, 0x42, 0x39, 0x32, 0x1f, 0x38, 0xda, 0x20, 0x5d,
+	0xa5, 0x7b, 0xfd, 0x82, 0x4f, 0xff, 0x8d, 0xaf, 0x39, 0x13, 0x4b, 0x16, 0x20, 0xef, 0x25, 0xf8,
+	0x56, 0x14, 0xb0, 0xc2, 0x39, 0x2f, 0x51, 0x4f, 0x45, 0x15, 0x0a, 0x2e, 0x8f, 0x0f, 0x59, 0xc4,
+	0x3c, 0x6c, 0x86, 0x02, 0x1d, 0xdb, 0xf5, 0x6f, 0xd2, 0x50, 0x9a, 0xb4, 0x3e, 0x23, 0x6f, 0x41,
+	0x71, 0xf2, 0x31, 0x98, 0xc2, 0xae, 0x77, 0x5e, 0xf7, 0x50, 0xd9, 0x2b, 0x1e, 0x07, 0x90, 0x3b,
+	0x90, 0x8f, 0x94, 0x96, 0xd5, 0x9b, 0xa0, 0x42, 0x17, 0xce, 0x84, 0x2a, 0xaf, 0xbd, 0x47, 0x4d,
+	0x25, 0xf7, 0x26, 0x52, 0xcd, 0x60, 0xd4, 0xe2, 0xf9, 0x1b, 0x9a, 0x30, 0x4b, 0x56, 0x71, 0x76,
+	0x58, 0x64, 0xcf, 0x8f, 0xd3, 0xea, 0xb0, 0x71, 0x76, 0x94, 0xdc, 0x1f, 0xbf, 0x88, 0x39, 0x0c,
+	0x5b, 0x3e, 0x1d, 0x76, 0xac, 0x3b, 0xec, 0x51, 0x75, 0xc0, 0x0d, 0x0e, 0xb3, 0x27, 0x5e, 0x69,
+	0x52, 0x83, 0x2a, 0xed, 0x6e, 0x6f, 0xd1, 0x5e, 0x97, 0xf6, 0x77, 0x7a, 0xad, 0x5e, 0xb7, 0xbf,
+	0xbb, 0xb9, 0xb3, 0xdd, 0x7d, 0xb0, 0xb1, 0xbe, 0xd1, 0xed, 0x54, 0xa6, 0xc8, 0x12, 0x2c, 0x9c,
+	0xf2, 0xb7, 0xb7, 0x36, 0x3b, 0xdd, 0x4e, 0x25, 0x45, 0xae, 0x80, 0x73, 0x26, 0x54, 0x39, 0x37,
+	0x36, 0xdf, 0xad, 0xa4, 0xab, 0xd9, 0xcf, 0xbf, 0xae, 0x4d, 0xdd, 0xf8, 0x34, 0x65, 0xbf, 0xfb,
+	0xf5, 0x60, 0x26, 0x2b, 0xb0, 0xa4, 0x83, 0x30, 0x64, 0x77, 0xe7, 0xd4, 0x76, 0x8b, 0x40, 0x4e,
+	0xba, 0xb7, 0xb6, 0xbb, 0x9b, 0x95, 0x14, 0xa9, 0xc2, 0xe2, 0x49, 0x9c, 0x76, 0xdf, 0xef, 0x3e,
+	0xe8, 0x75, 0x3b, 0x95, 0x34, 0xb9, 0x0c, 0x97, 0x4e, 0xfa, 0xd6, 0x37, 0x36, 0x5b, 0x1f, 0x54,
+	0x32, 0xe6, 0x08, 0x1f, 0x41, 0xc1, 0x0a, 0x5b, 0x65, 0xd3, 0x69, 0xf5, 0x5a, 0xfd, 0x1e, 0xed,
+	0x9e, 0x4e, 0x74, 0x1e, 0x2a, 0x13, 0xd7, 0xd6, 0x6e, 0x6f, 0x7b, 0xb7, 0x57, 0x49, 0x91, 0x4b,
+	0x30, 0x37, 0x41, 0x37, 0x36, 0x15, 0x68, 0x52, 0x6b, 0xef, 0x3c, 0x7d, 0x59, 0x4b, 0x3d, 0x7b,
+	0x59, 0x4b, 0xfd, 0xf2, 0xb2, 0x96, 0xfa, 0xf2, 0x55, 0x6d, 0xea, 0xd9, 0xab, 0xda, 0xd4, 0x8f,
+	0xaf, 0x6a, 0x53, 0x1f, 0xdf, 0xdf, 0xf3, 0xe5, 0x28, 0x19, 0x34, 0x86, 0x22, 0x68, 0xe2, 0xcd,
+	0xdc, 0xe2, 0x4c, 0x1e, 0x8a, 0xe8, 0x51, 0xd3, 0x7c, 0x2f, 0x86, 0x7e, 0xf3, 0xe4, 0x3f, 0x60,
+	0x6f, 0xe2, 0x8f, 0x83, 0xdb, 0x83, 0x3c, 0xfe, 0xbb, 0x74, 0xe7, 0xf7, 0x00, 0x00, 0x00, 0xff,
+	0xff, 0x4a, 0xab, 0x1f, 0x4a, 0xa1, 0x0d, 0x00, 0x00,
 }
 
 func (m *ReportParams) Marshal() (dAtA []byte, err error) {
@@ -140,6 +1234,654 @@ func (m *ReportParams) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if len(m.Rules) > 0 {
+		for iNdEx := len(m.Rules) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Rules[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintReport(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0x7a
+		}
+	}
+	if m.MaxEvidenceBytes != 0 {
+		i = encodeVarintReport(dAtA, i, uint64(m.MaxEvidenceBytes))
+		i--
+		dAtA[i] = 0x70
+	}
+	{
+		size := m.DisputeDeposit.Size()
+		i -= size
+		if _, err := m.DisputeDeposit.MarshalTo(dAtA[i:]); err != nil {
+			return 0, err
+		}
+		i = encodeVarintReport(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0x6a
+	{
+		size := m.DemandDeposit.Size()
+		i -= size
+		if _, err := m.DemandDeposit.MarshalTo(dAtA[i:]); err != nil {
+			return 0, err
+		}
+		i = encodeVarintReport(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0x62
+	if m.MaxDemandsEach != 0 {
+		i = encodeVarintReport(dAtA, i, uint64(m.MaxDemandsEach))
+		i--
+		dAtA[i] = 0x58
+	}
+	if m.MaxDemands != 0 {
+		i = encodeVarintReport(dAtA, i, uint64(m.MaxDemands))
+		i--
+		dAtA[i] = 0x50
+	}
+	if m.MaxPending != 0 {
+		i = encodeVarintReport(dAtA, i, uint64(m.MaxPending))
+		i--
+		dAtA[i] = 0x48
+	}
+	if m.UnbondingBlocks != 0 {
+		i = encodeVarintReport(dAtA, i, uint64(m.UnbondingBlocks))
+		i--
+		dAtA[i] = 0x40
+	}
+	if m.ServeBlocks != 0 {
+		i = encodeVarintReport(dAtA, i, uint64(m.ServeBlocks))
+		i--
+		dAtA[i] = 0x38
+	}
+	if m.DeadlineBlocks != 0 {
+		i = encodeVarintReport(dAtA, i, uint64(m.DeadlineBlocks))
+		i--
+		dAtA[i] = 0x30
+	}
+	if m.WindowBlocks != 0 {
+		i = encodeVarintReport(dAtA, i, uint64(m.WindowBlocks))
+		i--
+		dAtA[i] = 0x28
+	}
+	if m.BountyBps != 0 {
+		i = encodeVarintReport(dAtA, i, uint64(m.BountyBps))
+		i--
+		dAtA[i] = 0x20
+	}
+	if m.SlashBps != 0 {
+		i = encodeVarintReport(dAtA, i, uint64(m.SlashBps))
+		i--
+		dAtA[i] = 0x18
+	}
+	if m.MaxReporters != 0 {
+		i = encodeVarintReport(dAtA, i, uint64(m.MaxReporters))
+		i--
+		dAtA[i] = 0x10
+	}
+	{
+		size := m.MinBond.Size()
+		i -= size
+		if _, err := m.MinBond.MarshalTo(dAtA[i:]); err != nil {
+			return 0, err
+		}
+		i = encodeVarintReport(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0xa
+	return len(dAtA) - i, nil
+}
+
+func (m *RulesFrom) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *RulesFrom) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *RulesFrom) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Rules != 0 {
+		i = encodeVarintReport(dAtA, i, uint64(m.Rules))
+		i--
+		dAtA[i] = 0x18
+	}
+	if m.Epoch != 0 {
+		i = encodeVarintReport(dAtA, i, uint64(m.Epoch))
+		i--
+		dAtA[i] = 0x10
+	}
+	if m.Service != 0 {
+		i = encodeVarintReport(dAtA, i, uint64(m.Service))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *Reporter) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *Reporter) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *Reporter) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Rejections != 0 {
+		i = encodeVarintReport(dAtA, i, uint64(m.Rejections))
+		i--
+		dAtA[i] = 0x40
+	}
+	if m.Finals != 0 {
+		i = encodeVarintReport(dAtA, i, uint64(m.Finals))
+		i--
+		dAtA[i] = 0x38
+	}
+	if len(m.Data) > 0 {
+		i -= len(m.Data)
+		copy(dAtA[i:], m.Data)
+		i = encodeVarintReport(dAtA, i, uint64(len(m.Data)))
+		i--
+		dAtA[i] = 0x32
+	}
+	if m.Open != 0 {
+		i = encodeVarintReport(dAtA, i, uint64(m.Open))
+		i--
+		dAtA[i] = 0x28
+	}
+	if m.FreeAt != 0 {
+		i = encodeVarintReport(dAtA, i, uint64(m.FreeAt))
+		i--
+		dAtA[i] = 0x20
+	}
+	if m.State != 0 {
+		i = encodeVarintReport(dAtA, i, uint64(m.State))
+		i--
+		dAtA[i] = 0x18
+	}
+	{
+		size := m.Bond.Size()
+		i -= size
+		if _, err := m.Bond.MarshalTo(dAtA[i:]); err != nil {
+			return 0, err
+		}
+		i = encodeVarintReport(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0x12
+	if len(m.Address) > 0 {
+		i -= len(m.Address)
+		copy(dAtA[i:], m.Address)
+		i = encodeVarintReport(dAtA, i, uint64(len(m.Address)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *TreeRoot) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *TreeRoot) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *TreeRoot) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	{
+		size := m.Earned.Size()
+		i -= size
+		if _, err := m.Earned.MarshalTo(dAtA[i:]); err != nil {
+			return 0, err
+		}
+		i = encodeVarintReport(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0x22
+	if m.Points != 0 {
+		i = encodeVarintReport(dAtA, i, uint64(m.Points))
+		i--
+		dAtA[i] = 0x18
+	}
+	if m.Leaves != 0 {
+		i = encodeVarintReport(dAtA, i, uint64(m.Leaves))
+		i--
+		dAtA[i] = 0x10
+	}
+	if len(m.Hash) > 0 {
+		i -= len(m.Hash)
+		copy(dAtA[i:], m.Hash)
+		i = encodeVarintReport(dAtA, i, uint64(len(m.Hash)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *Statement) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *Statement) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *Statement) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Previous) > 0 {
+		i -= len(m.Previous)
+		copy(dAtA[i:], m.Previous)
+		i = encodeVarintReport(dAtA, i, uint64(len(m.Previous)))
+		i--
+		dAtA[i] = 0x3a
+	}
+	{
+		size, err := m.Output.MarshalToSizedBuffer(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = encodeVarintReport(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0x32
+	if m.Inputs != 0 {
+		i = encodeVarintReport(dAtA, i, uint64(m.Inputs))
+		i--
+		dAtA[i] = 0x28
+	}
+	if len(m.InputHash) > 0 {
+		i -= len(m.InputHash)
+		copy(dAtA[i:], m.InputHash)
+		i = encodeVarintReport(dAtA, i, uint64(len(m.InputHash)))
+		i--
+		dAtA[i] = 0x22
+	}
+	if m.Rules != 0 {
+		i = encodeVarintReport(dAtA, i, uint64(m.Rules))
+		i--
+		dAtA[i] = 0x18
+	}
+	if m.Epoch != 0 {
+		i = encodeVarintReport(dAtA, i, uint64(m.Epoch))
+		i--
+		dAtA[i] = 0x10
+	}
+	if m.Service != 0 {
+		i = encodeVarintReport(dAtA, i, uint64(m.Service))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *Report) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *Report) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *Report) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Rejected) > 0 {
+		i -= len(m.Rejected)
+		copy(dAtA[i:], m.Rejected)
+		i = encodeVarintReport(dAtA, i, uint64(len(m.Rejected)))
+		i--
+		dAtA[i] = 0x52
+	}
+	if m.DemandsOpen != 0 {
+		i = encodeVarintReport(dAtA, i, uint64(m.DemandsOpen))
+		i--
+		dAtA[i] = 0x48
+	}
+	if m.DemandsUnbonded != 0 {
+		i = encodeVarintReport(dAtA, i, uint64(m.DemandsUnbonded))
+		i--
+		dAtA[i] = 0x40
+	}
+	if m.Demands != 0 {
+		i = encodeVarintReport(dAtA, i, uint64(m.Demands))
+		i--
+		dAtA[i] = 0x38
+	}
+	if m.FinalAt != 0 {
+		i = encodeVarintReport(dAtA, i, uint64(m.FinalAt))
+		i--
+		dAtA[i] = 0x30
+	}
+	if m.AgreedAt != 0 {
+		i = encodeVarintReport(dAtA, i, uint64(m.AgreedAt))
+		i--
+		dAtA[i] = 0x28
+	}
+	if len(m.Posts) > 0 {
+		for iNdEx := len(m.Posts) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Posts[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintReport(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0x22
+		}
+	}
+	if m.Status != 0 {
+		i = encodeVarintReport(dAtA, i, uint64(m.Status))
+		i--
+		dAtA[i] = 0x18
+	}
+	{
+		size, err := m.Statement.MarshalToSizedBuffer(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = encodeVarintReport(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0x12
+	if len(m.Id) > 0 {
+		i -= len(m.Id)
+		copy(dAtA[i:], m.Id)
+		i = encodeVarintReport(dAtA, i, uint64(len(m.Id)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *ReportPost) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *ReportPost) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *ReportPost) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Height != 0 {
+		i = encodeVarintReport(dAtA, i, uint64(m.Height))
+		i--
+		dAtA[i] = 0x18
+	}
+	if len(m.Data) > 0 {
+		i -= len(m.Data)
+		copy(dAtA[i:], m.Data)
+		i = encodeVarintReport(dAtA, i, uint64(len(m.Data)))
+		i--
+		dAtA[i] = 0x12
+	}
+	if len(m.Reporter) > 0 {
+		i -= len(m.Reporter)
+		copy(dAtA[i:], m.Reporter)
+		i = encodeVarintReport(dAtA, i, uint64(len(m.Reporter)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *Round) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *Round) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *Round) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Reports) > 0 {
+		for iNdEx := len(m.Reports) - 1; iNdEx >= 0; iNdEx-- {
+			i -= len(m.Reports[iNdEx])
+			copy(dAtA[i:], m.Reports[iNdEx])
+			i = encodeVarintReport(dAtA, i, uint64(len(m.Reports[iNdEx])))
+			i--
+			dAtA[i] = 0x22
+		}
+	}
+	if m.OpenedAt != 0 {
+		i = encodeVarintReport(dAtA, i, uint64(m.OpenedAt))
+		i--
+		dAtA[i] = 0x18
+	}
+	if m.Epoch != 0 {
+		i = encodeVarintReport(dAtA, i, uint64(m.Epoch))
+		i--
+		dAtA[i] = 0x10
+	}
+	if m.Service != 0 {
+		i = encodeVarintReport(dAtA, i, uint64(m.Service))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *FinalReport) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *FinalReport) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *FinalReport) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	{
+		size, err := m.Before.MarshalToSizedBuffer(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = encodeVarintReport(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0x2a
+	if m.Height != 0 {
+		i = encodeVarintReport(dAtA, i, uint64(m.Height))
+		i--
+		dAtA[i] = 0x20
+	}
+	{
+		size, err := m.Statement.MarshalToSizedBuffer(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = encodeVarintReport(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0x1a
+	if len(m.Id) > 0 {
+		i -= len(m.Id)
+		copy(dAtA[i:], m.Id)
+		i = encodeVarintReport(dAtA, i, uint64(len(m.Id)))
+		i--
+		dAtA[i] = 0x12
+	}
+	if m.Service != 0 {
+		i = encodeVarintReport(dAtA, i, uint64(m.Service))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *Demand) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *Demand) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *Demand) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Answered {
+		i--
+		if m.Answered {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x48
+	}
+	if m.DueAt != 0 {
+		i = encodeVarintReport(dAtA, i, uint64(m.DueAt))
+		i--
+		dAtA[i] = 0x40
+	}
+	{
+		size := m.Deposit.Size()
+		i -= size
+		if _, err := m.Deposit.MarshalTo(dAtA[i:]); err != nil {
+			return 0, err
+		}
+		i = encodeVarintReport(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0x3a
+	if m.Depth != 0 {
+		i = encodeVarintReport(dAtA, i, uint64(m.Depth))
+		i--
+		dAtA[i] = 0x30
+	}
+	if m.Index != 0 {
+		i = encodeVarintReport(dAtA, i, uint64(m.Index))
+		i--
+		dAtA[i] = 0x28
+	}
+	if m.Tree != 0 {
+		i = encodeVarintReport(dAtA, i, uint64(m.Tree))
+		i--
+		dAtA[i] = 0x20
+	}
+	if len(m.Demander) > 0 {
+		i -= len(m.Demander)
+		copy(dAtA[i:], m.Demander)
+		i = encodeVarintReport(dAtA, i, uint64(len(m.Demander)))
+		i--
+		dAtA[i] = 0x1a
+	}
+	if m.Number != 0 {
+		i = encodeVarintReport(dAtA, i, uint64(m.Number))
+		i--
+		dAtA[i] = 0x10
+	}
+	if len(m.Report) > 0 {
+		i -= len(m.Report)
+		copy(dAtA[i:], m.Report)
+		i = encodeVarintReport(dAtA, i, uint64(len(m.Report)))
+		i--
+		dAtA[i] = 0xa
+	}
 	return len(dAtA) - i, nil
 }
 
@@ -163,6 +1905,76 @@ func (m *ReportState) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if len(m.Finals) > 0 {
+		for iNdEx := len(m.Finals) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Finals[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintReport(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0x2a
+		}
+	}
+	if len(m.Demands) > 0 {
+		for iNdEx := len(m.Demands) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Demands[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintReport(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0x22
+		}
+	}
+	if len(m.Reports) > 0 {
+		for iNdEx := len(m.Reports) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Reports[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintReport(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0x1a
+		}
+	}
+	if len(m.Rounds) > 0 {
+		for iNdEx := len(m.Rounds) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Rounds[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintReport(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0x12
+		}
+	}
+	if len(m.Reporters) > 0 {
+		for iNdEx := len(m.Reporters) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Reporters[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintReport(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0xa
+		}
+	}
 	return len(dAtA) - i, nil
 }
 
@@ -183,6 +1995,302 @@ func (m *ReportParams) Size() (n int) {
 	}
 	var l int
 	_ = l
+	l = m.MinBond.Size()
+	n += 1 + l + sovReport(uint64(l))
+	if m.MaxReporters != 0 {
+		n += 1 + sovReport(uint64(m.MaxReporters))
+	}
+	if m.SlashBps != 0 {
+		n += 1 + sovReport(uint64(m.SlashBps))
+	}
+	if m.BountyBps != 0 {
+		n += 1 + sovReport(uint64(m.BountyBps))
+	}
+	if m.WindowBlocks != 0 {
+		n += 1 + sovReport(uint64(m.WindowBlocks))
+	}
+	if m.DeadlineBlocks != 0 {
+		n += 1 + sovReport(uint64(m.DeadlineBlocks))
+	}
+	if m.ServeBlocks != 0 {
+		n += 1 + sovReport(uint64(m.ServeBlocks))
+	}
+	if m.UnbondingBlocks != 0 {
+		n += 1 + sovReport(uint64(m.UnbondingBlocks))
+	}
+	if m.MaxPending != 0 {
+		n += 1 + sovReport(uint64(m.MaxPending))
+	}
+	if m.MaxDemands != 0 {
+		n += 1 + sovReport(uint64(m.MaxDemands))
+	}
+	if m.MaxDemandsEach != 0 {
+		n += 1 + sovReport(uint64(m.MaxDemandsEach))
+	}
+	l = m.DemandDeposit.Size()
+	n += 1 + l + sovReport(uint64(l))
+	l = m.DisputeDeposit.Size()
+	n += 1 + l + sovReport(uint64(l))
+	if m.MaxEvidenceBytes != 0 {
+		n += 1 + sovReport(uint64(m.MaxEvidenceBytes))
+	}
+	if len(m.Rules) > 0 {
+		for _, e := range m.Rules {
+			l = e.Size()
+			n += 1 + l + sovReport(uint64(l))
+		}
+	}
+	return n
+}
+
+func (m *RulesFrom) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Service != 0 {
+		n += 1 + sovReport(uint64(m.Service))
+	}
+	if m.Epoch != 0 {
+		n += 1 + sovReport(uint64(m.Epoch))
+	}
+	if m.Rules != 0 {
+		n += 1 + sovReport(uint64(m.Rules))
+	}
+	return n
+}
+
+func (m *Reporter) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Address)
+	if l > 0 {
+		n += 1 + l + sovReport(uint64(l))
+	}
+	l = m.Bond.Size()
+	n += 1 + l + sovReport(uint64(l))
+	if m.State != 0 {
+		n += 1 + sovReport(uint64(m.State))
+	}
+	if m.FreeAt != 0 {
+		n += 1 + sovReport(uint64(m.FreeAt))
+	}
+	if m.Open != 0 {
+		n += 1 + sovReport(uint64(m.Open))
+	}
+	l = len(m.Data)
+	if l > 0 {
+		n += 1 + l + sovReport(uint64(l))
+	}
+	if m.Finals != 0 {
+		n += 1 + sovReport(uint64(m.Finals))
+	}
+	if m.Rejections != 0 {
+		n += 1 + sovReport(uint64(m.Rejections))
+	}
+	return n
+}
+
+func (m *TreeRoot) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Hash)
+	if l > 0 {
+		n += 1 + l + sovReport(uint64(l))
+	}
+	if m.Leaves != 0 {
+		n += 1 + sovReport(uint64(m.Leaves))
+	}
+	if m.Points != 0 {
+		n += 1 + sovReport(uint64(m.Points))
+	}
+	l = m.Earned.Size()
+	n += 1 + l + sovReport(uint64(l))
+	return n
+}
+
+func (m *Statement) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Service != 0 {
+		n += 1 + sovReport(uint64(m.Service))
+	}
+	if m.Epoch != 0 {
+		n += 1 + sovReport(uint64(m.Epoch))
+	}
+	if m.Rules != 0 {
+		n += 1 + sovReport(uint64(m.Rules))
+	}
+	l = len(m.InputHash)
+	if l > 0 {
+		n += 1 + l + sovReport(uint64(l))
+	}
+	if m.Inputs != 0 {
+		n += 1 + sovReport(uint64(m.Inputs))
+	}
+	l = m.Output.Size()
+	n += 1 + l + sovReport(uint64(l))
+	l = len(m.Previous)
+	if l > 0 {
+		n += 1 + l + sovReport(uint64(l))
+	}
+	return n
+}
+
+func (m *Report) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Id)
+	if l > 0 {
+		n += 1 + l + sovReport(uint64(l))
+	}
+	l = m.Statement.Size()
+	n += 1 + l + sovReport(uint64(l))
+	if m.Status != 0 {
+		n += 1 + sovReport(uint64(m.Status))
+	}
+	if len(m.Posts) > 0 {
+		for _, e := range m.Posts {
+			l = e.Size()
+			n += 1 + l + sovReport(uint64(l))
+		}
+	}
+	if m.AgreedAt != 0 {
+		n += 1 + sovReport(uint64(m.AgreedAt))
+	}
+	if m.FinalAt != 0 {
+		n += 1 + sovReport(uint64(m.FinalAt))
+	}
+	if m.Demands != 0 {
+		n += 1 + sovReport(uint64(m.Demands))
+	}
+	if m.DemandsUnbonded != 0 {
+		n += 1 + sovReport(uint64(m.DemandsUnbonded))
+	}
+	if m.DemandsOpen != 0 {
+		n += 1 + sovReport(uint64(m.DemandsOpen))
+	}
+	l = len(m.Rejected)
+	if l > 0 {
+		n += 1 + l + sovReport(uint64(l))
+	}
+	return n
+}
+
+func (m *ReportPost) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Reporter)
+	if l > 0 {
+		n += 1 + l + sovReport(uint64(l))
+	}
+	l = len(m.Data)
+	if l > 0 {
+		n += 1 + l + sovReport(uint64(l))
+	}
+	if m.Height != 0 {
+		n += 1 + sovReport(uint64(m.Height))
+	}
+	return n
+}
+
+func (m *Round) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Service != 0 {
+		n += 1 + sovReport(uint64(m.Service))
+	}
+	if m.Epoch != 0 {
+		n += 1 + sovReport(uint64(m.Epoch))
+	}
+	if m.OpenedAt != 0 {
+		n += 1 + sovReport(uint64(m.OpenedAt))
+	}
+	if len(m.Reports) > 0 {
+		for _, b := range m.Reports {
+			l = len(b)
+			n += 1 + l + sovReport(uint64(l))
+		}
+	}
+	return n
+}
+
+func (m *FinalReport) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Service != 0 {
+		n += 1 + sovReport(uint64(m.Service))
+	}
+	l = len(m.Id)
+	if l > 0 {
+		n += 1 + l + sovReport(uint64(l))
+	}
+	l = m.Statement.Size()
+	n += 1 + l + sovReport(uint64(l))
+	if m.Height != 0 {
+		n += 1 + sovReport(uint64(m.Height))
+	}
+	l = m.Before.Size()
+	n += 1 + l + sovReport(uint64(l))
+	return n
+}
+
+func (m *Demand) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Report)
+	if l > 0 {
+		n += 1 + l + sovReport(uint64(l))
+	}
+	if m.Number != 0 {
+		n += 1 + sovReport(uint64(m.Number))
+	}
+	l = len(m.Demander)
+	if l > 0 {
+		n += 1 + l + sovReport(uint64(l))
+	}
+	if m.Tree != 0 {
+		n += 1 + sovReport(uint64(m.Tree))
+	}
+	if m.Index != 0 {
+		n += 1 + sovReport(uint64(m.Index))
+	}
+	if m.Depth != 0 {
+		n += 1 + sovReport(uint64(m.Depth))
+	}
+	l = m.Deposit.Size()
+	n += 1 + l + sovReport(uint64(l))
+	if m.DueAt != 0 {
+		n += 1 + sovReport(uint64(m.DueAt))
+	}
+	if m.Answered {
+		n += 2
+	}
 	return n
 }
 
@@ -192,6 +2300,36 @@ func (m *ReportState) Size() (n int) {
 	}
 	var l int
 	_ = l
+	if len(m.Reporters) > 0 {
+		for _, e := range m.Reporters {
+			l = e.Size()
+			n += 1 + l + sovReport(uint64(l))
+		}
+	}
+	if len(m.Rounds) > 0 {
+		for _, e := range m.Rounds {
+			l = e.Size()
+			n += 1 + l + sovReport(uint64(l))
+		}
+	}
+	if len(m.Reports) > 0 {
+		for _, e := range m.Reports {
+			l = e.Size()
+			n += 1 + l + sovReport(uint64(l))
+		}
+	}
+	if len(m.Demands) > 0 {
+		for _, e := range m.Demands {
+			l = e.Size()
+			n += 1 + l + sovReport(uint64(l))
+		}
+	}
+	if len(m.Finals) > 0 {
+		for _, e := range m.Finals {
+			l = e.Size()
+			n += 1 + l + sovReport(uint64(l))
+		}
+	}
 	return n
 }
 
@@ -230,6 +2368,2106 @@ func (m *ReportParams) Unmarshal(dAtA []byte) error {
 			return fmt.Errorf("proto: ReportParams: illegal tag %d (wire type %d)", fieldNum, wire)
 		}
 		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field MinBond", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthReport
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthReport
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.MinBond.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field MaxReporters", wireType)
+			}
+			m.MaxReporters = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.MaxReporters |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field SlashBps", wireType)
+			}
+			m.SlashBps = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.SlashBps |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field BountyBps", wireType)
+			}
+			m.BountyBps = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.BountyBps |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 5:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field WindowBlocks", wireType)
+			}
+			m.WindowBlocks = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.WindowBlocks |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 6:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field DeadlineBlocks", wireType)
+			}
+			m.DeadlineBlocks = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.DeadlineBlocks |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 7:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field ServeBlocks", wireType)
+			}
+			m.ServeBlocks = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.ServeBlocks |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 8:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field UnbondingBlocks", wireType)
+			}
+			m.UnbondingBlocks = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.UnbondingBlocks |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 9:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field MaxPending", wireType)
+			}
+			m.MaxPending = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.MaxPending |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 10:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field MaxDemands", wireType)
+			}
+			m.MaxDemands = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.MaxDemands |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 11:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field MaxDemandsEach", wireType)
+			}
+			m.MaxDemandsEach = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.MaxDemandsEach |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 12:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field DemandDeposit", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthReport
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthReport
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.DemandDeposit.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 13:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field DisputeDeposit", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthReport
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthReport
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.DisputeDeposit.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 14:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field MaxEvidenceBytes", wireType)
+			}
+			m.MaxEvidenceBytes = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.MaxEvidenceBytes |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 15:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Rules", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthReport
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthReport
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Rules = append(m.Rules, RulesFrom{})
+			if err := m.Rules[len(m.Rules)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipReport(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthReport
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *RulesFrom) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowReport
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: RulesFrom: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: RulesFrom: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Service", wireType)
+			}
+			m.Service = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Service |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Epoch", wireType)
+			}
+			m.Epoch = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Epoch |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Rules", wireType)
+			}
+			m.Rules = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Rules |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipReport(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthReport
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *Reporter) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowReport
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: Reporter: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: Reporter: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Address", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthReport
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthReport
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Address = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Bond", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthReport
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthReport
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Bond.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field State", wireType)
+			}
+			m.State = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.State |= ReporterState(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field FreeAt", wireType)
+			}
+			m.FreeAt = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.FreeAt |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 5:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Open", wireType)
+			}
+			m.Open = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Open |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 6:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Data", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthReport
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthReport
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Data = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 7:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Finals", wireType)
+			}
+			m.Finals = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Finals |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 8:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Rejections", wireType)
+			}
+			m.Rejections = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Rejections |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipReport(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthReport
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *TreeRoot) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowReport
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: TreeRoot: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: TreeRoot: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Hash", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthReport
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthReport
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Hash = append(m.Hash[:0], dAtA[iNdEx:postIndex]...)
+			if m.Hash == nil {
+				m.Hash = []byte{}
+			}
+			iNdEx = postIndex
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Leaves", wireType)
+			}
+			m.Leaves = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Leaves |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Points", wireType)
+			}
+			m.Points = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Points |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 4:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Earned", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthReport
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthReport
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Earned.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipReport(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthReport
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *Statement) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowReport
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: Statement: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: Statement: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Service", wireType)
+			}
+			m.Service = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Service |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Epoch", wireType)
+			}
+			m.Epoch = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Epoch |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Rules", wireType)
+			}
+			m.Rules = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Rules |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 4:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field InputHash", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthReport
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthReport
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.InputHash = append(m.InputHash[:0], dAtA[iNdEx:postIndex]...)
+			if m.InputHash == nil {
+				m.InputHash = []byte{}
+			}
+			iNdEx = postIndex
+		case 5:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Inputs", wireType)
+			}
+			m.Inputs = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Inputs |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 6:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Output", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthReport
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthReport
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Output.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 7:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Previous", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthReport
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthReport
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Previous = append(m.Previous[:0], dAtA[iNdEx:postIndex]...)
+			if m.Previous == nil {
+				m.Previous = []byte{}
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipReport(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthReport
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *Report) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowReport
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: Report: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: Report: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Id", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthReport
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthReport
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Id = append(m.Id[:0], dAtA[iNdEx:postIndex]...)
+			if m.Id == nil {
+				m.Id = []byte{}
+			}
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Statement", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthReport
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthReport
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Statement.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Status", wireType)
+			}
+			m.Status = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Status |= ReportStatus(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 4:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Posts", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthReport
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthReport
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Posts = append(m.Posts, ReportPost{})
+			if err := m.Posts[len(m.Posts)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 5:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field AgreedAt", wireType)
+			}
+			m.AgreedAt = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.AgreedAt |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 6:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field FinalAt", wireType)
+			}
+			m.FinalAt = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.FinalAt |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 7:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Demands", wireType)
+			}
+			m.Demands = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Demands |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 8:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field DemandsUnbonded", wireType)
+			}
+			m.DemandsUnbonded = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.DemandsUnbonded |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 9:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field DemandsOpen", wireType)
+			}
+			m.DemandsOpen = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.DemandsOpen |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 10:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Rejected", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthReport
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthReport
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Rejected = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipReport(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthReport
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *ReportPost) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowReport
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: ReportPost: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: ReportPost: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Reporter", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthReport
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthReport
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Reporter = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Data", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthReport
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthReport
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Data = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Height", wireType)
+			}
+			m.Height = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Height |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipReport(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthReport
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *Round) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowReport
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: Round: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: Round: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Service", wireType)
+			}
+			m.Service = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Service |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Epoch", wireType)
+			}
+			m.Epoch = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Epoch |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field OpenedAt", wireType)
+			}
+			m.OpenedAt = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.OpenedAt |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 4:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Reports", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthReport
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthReport
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Reports = append(m.Reports, make([]byte, postIndex-iNdEx))
+			copy(m.Reports[len(m.Reports)-1], dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipReport(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthReport
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *FinalReport) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowReport
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: FinalReport: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: FinalReport: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Service", wireType)
+			}
+			m.Service = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Service |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Id", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthReport
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthReport
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Id = append(m.Id[:0], dAtA[iNdEx:postIndex]...)
+			if m.Id == nil {
+				m.Id = []byte{}
+			}
+			iNdEx = postIndex
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Statement", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthReport
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthReport
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Statement.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Height", wireType)
+			}
+			m.Height = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Height |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 5:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Before", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthReport
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthReport
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Before.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipReport(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthReport
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *Demand) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowReport
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: Demand: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: Demand: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Report", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthReport
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthReport
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Report = append(m.Report[:0], dAtA[iNdEx:postIndex]...)
+			if m.Report == nil {
+				m.Report = []byte{}
+			}
+			iNdEx = postIndex
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Number", wireType)
+			}
+			m.Number = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Number |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Demander", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthReport
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthReport
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Demander = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Tree", wireType)
+			}
+			m.Tree = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Tree |= DataTree(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 5:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Index", wireType)
+			}
+			m.Index = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Index |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 6:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Depth", wireType)
+			}
+			m.Depth = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Depth |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 7:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Deposit", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthReport
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthReport
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Deposit.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 8:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field DueAt", wireType)
+			}
+			m.DueAt = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.DueAt |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 9:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Answered", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.Answered = bool(v != 0)
 		default:
 			iNdEx = preIndex
 			skippy, err := skipReport(dAtA[iNdEx:])
@@ -280,6 +4518,176 @@ func (m *ReportState) Unmarshal(dAtA []byte) error {
 			return fmt.Errorf("proto: ReportState: illegal tag %d (wire type %d)", fieldNum, wire)
 		}
 		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Reporters", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthReport
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthReport
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Reporters = append(m.Reporters, Reporter{})
+			if err := m.Reporters[len(m.Reporters)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Rounds", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthReport
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthReport
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Rounds = append(m.Rounds, Round{})
+			if err := m.Rounds[len(m.Rounds)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Reports", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthReport
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthReport
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Reports = append(m.Reports, Report{})
+			if err := m.Reports[len(m.Reports)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 4:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Demands", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthReport
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthReport
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Demands = append(m.Demands, Demand{})
+			if err := m.Demands[len(m.Demands)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 5:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Finals", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowReport
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthReport
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthReport
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Finals = append(m.Finals, FinalReport{})
+			if err := m.Finals[len(m.Finals)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
 		default:
 			iNdEx = preIndex
 			skippy, err := skipReport(dAtA[iNdEx:])

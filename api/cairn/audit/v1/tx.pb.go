@@ -238,37 +238,51 @@ func init() {
 func init() { proto.RegisterFile("cairn/audit/v1/tx.proto", fileDescriptor_a0c0dca768c07bce) }
 
 var fileDescriptor_a0c0dca768c07bce = []byte{
-	// 476 bytes of a gzipped FileDescriptorProto
-	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0x8c, 0x53, 0x41, 0x6b, 0x13, 0x41,
-	0x14, 0xce, 0x98, 0xb6, 0x98, 0xb1, 0xa8, 0x5d, 0x82, 0x49, 0x57, 0xdd, 0x86, 0x20, 0x58, 0x82,
-	0xdd, 0x21, 0xb1, 0x08, 0x56, 0x3c, 0x34, 0xe0, 0x49, 0x02, 0xb2, 0x45, 0x10, 0x2f, 0x65, 0xba,
-	0x99, 0x4e, 0x96, 0xb2, 0xf3, 0x96, 0x99, 0x49, 0x34, 0x37, 0xf1, 0xe8, 0xc9, 0x9f, 0xe1, 0xcd,
-	0x1c, 0xfc, 0x11, 0xbd, 0x59, 0x3c, 0x79, 0x12, 0x49, 0x0e, 0xf9, 0x1b, 0xb2, 0x33, 0xdb, 0x34,
-	0x89, 0x0b, 0xe9, 0x25, 0xbc, 0xf7, 0x7d, 0xdf, 0xfb, 0x78, 0xdf, 0x9b, 0x2c, 0xae, 0x84, 0x34,
-	0x92, 0x82, 0xd0, 0x7e, 0x37, 0xd2, 0x64, 0xd0, 0x24, 0xfa, 0xa3, 0x9f, 0x48, 0xd0, 0xe0, 0xdc,
-	0x36, 0x84, 0x6f, 0x08, 0x7f, 0xd0, 0x74, 0xb7, 0x68, 0x1c, 0x09, 0x20, 0xe6, 0xd7, 0x4a, 0x5c,
-	0x77, 0x69, 0xd6, 0x6a, 0x2d, 0x57, 0x09, 0x41, 0xc5, 0xa0, 0x48, 0xac, 0x78, 0x4a, 0xc5, 0x8a,
-	0x67, 0xc4, 0xb6, 0x25, 0x8e, 0x4d, 0x47, 0x6c, 0x93, 0x51, 0x65, 0x0e, 0x1c, 0x2c, 0x9e, 0x56,
-	0x16, 0xad, 0x7f, 0x43, 0xb8, 0xdc, 0x51, 0xfc, 0x50, 0x08, 0xe8, 0x8b, 0x90, 0xb5, 0x19, 0x0d,
-	0x41, 0xbc, 0x66, 0x43, 0x67, 0x1f, 0xdf, 0x84, 0x84, 0x49, 0xaa, 0x41, 0x56, 0x51, 0x0d, 0xed,
-	0x96, 0xda, 0xd5, 0x5f, 0x3f, 0xf6, 0xca, 0x99, 0xe5, 0x61, 0xb7, 0x2b, 0x99, 0x52, 0x47, 0x5a,
-	0x46, 0x82, 0x07, 0x33, 0xa5, 0x73, 0x17, 0x17, 0xcf, 0xd8, 0xb0, 0x7a, 0xa3, 0x86, 0x76, 0x37,
-	0x83, 0xb4, 0x74, 0xca, 0x78, 0x3d, 0x91, 0x00, 0xa7, 0xd5, 0xa2, 0xc1, 0x6c, 0x73, 0xd0, 0xfa,
-	0x3c, 0x1d, 0x35, 0x66, 0x63, 0x5f, 0xa6, 0xa3, 0x46, 0x6d, 0x3e, 0x6e, 0xde, 0x46, 0xf5, 0x97,
-	0xf8, 0x41, 0x1e, 0x1e, 0x30, 0x95, 0x80, 0x50, 0xcc, 0x79, 0x88, 0xf1, 0xa9, 0x84, 0xf8, 0x98,
-	0x25, 0x10, 0xf6, 0xcc, 0xce, 0x6b, 0x41, 0x29, 0x45, 0x5e, 0xa5, 0x40, 0xfd, 0x3b, 0xc2, 0x77,
-	0x3a, 0x8a, 0xbf, 0x4d, 0xba, 0x54, 0xb3, 0x37, 0x54, 0xd2, 0x58, 0x39, 0xcf, 0x70, 0x89, 0xf6,
-	0x75, 0x0f, 0x64, 0xa4, 0x87, 0x2b, 0x53, 0x5e, 0x49, 0x9d, 0x7d, 0xbc, 0x91, 0x18, 0x07, 0x93,
-	0xf4, 0x56, 0xeb, 0x9e, 0xbf, 0xf8, 0x9e, 0xbe, 0xf5, 0x6f, 0xaf, 0x9d, 0xff, 0xd9, 0x29, 0x04,
-	0x99, 0xf6, 0xc0, 0x4f, 0x43, 0x5f, 0xb9, 0xa4, 0xa9, 0xef, 0x2f, 0xa5, 0x9e, 0xdf, 0xae, 0xbe,
-	0x8d, 0x2b, 0x4b, 0xd0, 0x65, 0xd6, 0xd6, 0x4f, 0x84, 0x8b, 0x1d, 0xc5, 0x1d, 0x8e, 0xb7, 0xfe,
-	0x7f, 0xba, 0x47, 0xcb, 0xdb, 0xe4, 0x9d, 0xcd, 0x7d, 0x72, 0x1d, 0xd5, 0xec, 0xb8, 0xef, 0xf0,
-	0xe6, 0xc2, 0xe5, 0x76, 0x72, 0xa6, 0xe7, 0x05, 0xee, 0xe3, 0x15, 0x82, 0x4b, 0x67, 0x77, 0xfd,
-	0xd3, 0x74, 0xd4, 0x40, 0xed, 0xa3, 0xf3, 0xb1, 0x87, 0x2e, 0xc6, 0x1e, 0xfa, 0x3b, 0xf6, 0xd0,
-	0xd7, 0x89, 0x57, 0xb8, 0x98, 0x78, 0x85, 0xdf, 0x13, 0xaf, 0xf0, 0xfe, 0x39, 0x8f, 0x74, 0xaf,
-	0x7f, 0xe2, 0x87, 0x10, 0x13, 0xe3, 0xb9, 0x27, 0x98, 0xfe, 0x00, 0xf2, 0x8c, 0x64, 0xc7, 0x4b,
-	0x22, 0xb2, 0xf8, 0xad, 0xbc, 0x30, 0xc5, 0xa0, 0x79, 0xb2, 0x61, 0xfe, 0xe4, 0x4f, 0xff, 0x05,
-	0x00, 0x00, 0xff, 0xff, 0x7c, 0xf4, 0xb7, 0xcb, 0x88, 0x03, 0x00, 0x00,
+	// 700 bytes of a gzipped FileDescriptorProto
+	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0x8c, 0x95, 0xcf, 0x4f, 0x13, 0x41,
+	0x14, 0xc7, 0xbb, 0xf2, 0x23, 0x74, 0x20, 0x28, 0x9b, 0x46, 0xca, 0x02, 0x0b, 0x56, 0x8c, 0x48,
+	0x64, 0x37, 0x20, 0x31, 0x11, 0xe3, 0x81, 0x06, 0x4d, 0x8c, 0x34, 0xe2, 0x56, 0x82, 0xf1, 0x20,
+	0x19, 0xba, 0xc3, 0x76, 0x02, 0x3b, 0xb3, 0x99, 0x99, 0x16, 0xf1, 0x64, 0x3c, 0x7a, 0xf2, 0xcf,
+	0xf0, 0x26, 0x07, 0xff, 0x08, 0x8e, 0xc4, 0x8b, 0x9e, 0x8c, 0x81, 0x03, 0xff, 0x86, 0xd9, 0xd9,
+	0x65, 0x3b, 0xad, 0x63, 0xe9, 0xa5, 0x99, 0x79, 0xdf, 0xef, 0xfb, 0xec, 0x7b, 0xf3, 0x26, 0x1d,
+	0x30, 0x5e, 0x83, 0x98, 0x11, 0x17, 0x36, 0x7c, 0x2c, 0xdc, 0xe6, 0x92, 0x2b, 0xde, 0x3b, 0x11,
+	0xa3, 0x82, 0x9a, 0xa3, 0x52, 0x70, 0xa4, 0xe0, 0x34, 0x97, 0xac, 0x31, 0x18, 0x62, 0x42, 0x5d,
+	0xf9, 0x9b, 0x58, 0x2c, 0xab, 0x23, 0x37, 0xf1, 0x26, 0x9a, 0xdd, 0xa1, 0x31, 0x14, 0x51, 0x26,
+	0x76, 0x2e, 0xf1, 0xd6, 0x78, 0x8d, 0xf2, 0x90, 0x72, 0x37, 0xe4, 0x41, 0x2c, 0x87, 0x3c, 0x48,
+	0x85, 0x89, 0x44, 0xd8, 0x91, 0x3b, 0x37, 0xd9, 0xa4, 0x52, 0x21, 0xa0, 0x01, 0x4d, 0xe2, 0xf1,
+	0x2a, 0x89, 0x96, 0xbe, 0x1a, 0xa0, 0x50, 0xe1, 0xc1, 0x1a, 0x21, 0xb4, 0x41, 0x6a, 0xa8, 0x8c,
+	0x60, 0x8d, 0x92, 0x17, 0xe8, 0xc8, 0x5c, 0x01, 0x43, 0x34, 0x42, 0x0c, 0x0a, 0xca, 0x8a, 0xc6,
+	0xac, 0x31, 0x9f, 0x2f, 0x17, 0x7f, 0x7c, 0x5f, 0x2c, 0xa4, 0xc8, 0x35, 0xdf, 0x67, 0x88, 0xf3,
+	0xaa, 0x60, 0x98, 0x04, 0x5e, 0xe6, 0x34, 0x6f, 0x80, 0xbe, 0x7d, 0x74, 0x54, 0xbc, 0x36, 0x6b,
+	0xcc, 0x8f, 0x78, 0xf1, 0xd2, 0x2c, 0x80, 0x81, 0x88, 0x51, 0xba, 0x57, 0xec, 0x93, 0xb1, 0x64,
+	0xb3, 0xba, 0xfc, 0xe9, 0xe2, 0x78, 0x21, 0x4b, 0xfb, 0x7c, 0x71, 0xbc, 0x30, 0xab, 0xb6, 0xac,
+	0xab, 0xa8, 0xf4, 0x04, 0x4c, 0xe9, 0xe2, 0x1e, 0xe2, 0x11, 0x25, 0x1c, 0x99, 0xd3, 0x00, 0xec,
+	0x31, 0x1a, 0xee, 0xa0, 0x88, 0xd6, 0xea, 0xb2, 0xe6, 0x7e, 0x2f, 0x1f, 0x47, 0x9e, 0xc6, 0x81,
+	0xd2, 0x37, 0x03, 0x5c, 0xaf, 0xf0, 0x60, 0x2b, 0xf2, 0xa1, 0x40, 0x9b, 0x90, 0xc1, 0x90, 0x9b,
+	0x0f, 0x41, 0x1e, 0x36, 0x44, 0x9d, 0x32, 0x2c, 0x8e, 0xae, 0xec, 0xb2, 0x65, 0x35, 0x57, 0xc0,
+	0x60, 0x24, 0x09, 0xb2, 0xd3, 0xe1, 0xe5, 0x9b, 0x4e, 0xfb, 0xbc, 0x9d, 0x84, 0x5f, 0xee, 0x3f,
+	0xf9, 0x3d, 0x93, 0xf3, 0x52, 0xef, 0xaa, 0x13, 0x37, 0xdd, 0xa2, 0xc4, 0x5d, 0x4f, 0x76, 0x74,
+	0xad, 0x56, 0x57, 0x9a, 0x00, 0xe3, 0x1d, 0xa1, 0xcb, 0x5e, 0x97, 0x7f, 0xe6, 0x41, 0x5f, 0x85,
+	0x07, 0x66, 0x00, 0xc6, 0xfe, 0x1d, 0xdd, 0x5c, 0x67, 0x35, 0xba, 0x63, 0xb3, 0xee, 0xf7, 0xe2,
+	0xca, 0x0e, 0xf7, 0x0d, 0x18, 0x69, 0x3b, 0xb9, 0x19, 0x4d, 0xb6, 0x6a, 0xb0, 0xee, 0x5e, 0x61,
+	0x50, 0xc9, 0x65, 0x4a, 0x7c, 0x4f, 0x5e, 0x71, 0xc4, 0xb4, 0x64, 0xd5, 0xa0, 0x25, 0xab, 0x86,
+	0x8c, 0xfc, 0x0e, 0x8c, 0x6e, 0x91, 0x5d, 0x95, 0x7d, 0x4b, 0x57, 0x54, 0x9b, 0xc5, 0xba, 0x77,
+	0xa5, 0x45, 0xad, 0x7c, 0x1b, 0x8b, 0xba, 0xcf, 0xe0, 0x61, 0xfc, 0x7d, 0x6d, 0xe5, 0xaa, 0x41,
+	0x5b, 0xb9, 0x6a, 0xc8, 0xc8, 0x1e, 0x00, 0x9b, 0x94, 0x8b, 0xe4, 0x8b, 0xe6, 0xb4, 0x26, 0xad,
+	0x25, 0x5b, 0x77, 0xba, 0xca, 0x19, 0x73, 0x03, 0x0c, 0x3d, 0xc3, 0x04, 0x1e, 0xe0, 0x0f, 0xc8,
+	0x9c, 0xd4, 0xa4, 0x5c, 0x8a, 0xd6, 0xed, 0x2e, 0x62, 0x46, 0x7b, 0x05, 0x86, 0xd7, 0x31, 0x8f,
+	0x1a, 0x02, 0x6d, 0x20, 0xb8, 0x67, 0xda, 0x9a, 0x1c, 0x45, 0xb7, 0x4a, 0xff, 0xd7, 0x33, 0xe4,
+	0x36, 0x18, 0x4d, 0x43, 0x15, 0xcc, 0x39, 0x26, 0x81, 0x76, 0x5c, 0xed, 0x96, 0x9e, 0xc0, 0xad,
+	0x5a, 0x5f, 0x33, 0x84, 0xba, 0xd5, 0x1a, 0xeb, 0x3d, 0x21, 0xab, 0x60, 0x24, 0x0d, 0x3d, 0x27,
+	0x51, 0x43, 0x68, 0x47, 0xaf, 0x1a, 0x7a, 0x82, 0x7a, 0x00, 0xac, 0xa3, 0x10, 0x12, 0x7f, 0x1d,
+	0x0a, 0xa8, 0x9d, 0x7a, 0x4b, 0xd6, 0x4e, 0xbd, 0x25, 0x67, 0xcc, 0x97, 0x20, 0x5f, 0x45, 0xac,
+	0x89, 0x24, 0x72, 0x4a, 0x93, 0x93, 0xa9, 0xd6, 0x5c, 0x37, 0x55, 0x9d, 0x52, 0x72, 0xb1, 0xe2,
+	0x8b, 0x5b, 0x47, 0x07, 0xbe, 0x76, 0x4a, 0xed, 0x96, 0x5e, 0xba, 0xb7, 0x06, 0x3e, 0x5e, 0x1c,
+	0x2f, 0x18, 0xe5, 0xea, 0xc9, 0x99, 0x6d, 0x9c, 0x9e, 0xd9, 0xc6, 0x9f, 0x33, 0xdb, 0xf8, 0x72,
+	0x6e, 0xe7, 0x4e, 0xcf, 0xed, 0xdc, 0xaf, 0x73, 0x3b, 0xf7, 0xf6, 0x51, 0x80, 0x45, 0xbd, 0xb1,
+	0xeb, 0xd4, 0x68, 0xe8, 0x4a, 0xdc, 0x22, 0x41, 0xe2, 0x90, 0xb2, 0x7d, 0x37, 0xfd, 0x13, 0x8d,
+	0xb0, 0xdb, 0xfe, 0x6e, 0x3e, 0x96, 0x8b, 0xe6, 0xd2, 0xee, 0xa0, 0x7c, 0xec, 0x1e, 0xfc, 0x0d,
+	0x00, 0x00, 0xff, 0xff, 0xdd, 0x71, 0x14, 0x01, 0xb0, 0x07, 0x00, 0x00,
 }
 
 // Reference imports to suppress errors if they are not otherwise used.
@@ -287,6 +301,30 @@ type MsgClient interface {
 	AnnounceBeaconKey(ctx context.Context, in *MsgAnnounceBeaconKey, opts ...grpc.CallOption) (*MsgAnnounceBeaconKeyResponse, error)
 	// UpdateParams is governance's.
 	UpdateParams(ctx context.Context, in *MsgUpdateParams, opts ...grpc.CallOption) (*MsgUpdateParamsResponse, error)
+	// BondReporter bonds a reporter.
+	BondReporter(ctx context.Context, in *MsgBondReporter, opts ...grpc.CallOption) (*MsgBondReporterResponse, error)
+	// UnbondReporter begins the wait for a bond's return.
+	UnbondReporter(ctx context.Context, in *MsgUnbondReporter, opts ...grpc.CallOption) (*MsgUnbondReporterResponse, error)
+	// WithdrawBond returns a bond.
+	WithdrawBond(ctx context.Context, in *MsgWithdrawBond, opts ...grpc.CallOption) (*MsgWithdrawBondResponse, error)
+	// PostReport puts a reporter's bond behind a statement.
+	PostReport(ctx context.Context, in *MsgPostReport, opts ...grpc.CallOption) (*MsgPostReportResponse, error)
+	// Finalize makes reports final that are due.
+	Finalize(ctx context.Context, in *MsgFinalize, opts ...grpc.CallOption) (*MsgFinalizeResponse, error)
+	// DisputeLeaf has one leaf replayed.
+	DisputeLeaf(ctx context.Context, in *MsgDisputeLeaf, opts ...grpc.CallOption) (*MsgDisputeResponse, error)
+	// DisputeMissing has the leaf replayed that a report lacks.
+	DisputeMissing(ctx context.Context, in *MsgDisputeMissing, opts ...grpc.CallOption) (*MsgDisputeResponse, error)
+	// DisputeTree shows that a root is not that of a tree.
+	DisputeTree(ctx context.Context, in *MsgDisputeTree, opts ...grpc.CallOption) (*MsgDisputeResponse, error)
+	// DisputeInput has one input compared.
+	DisputeInput(ctx context.Context, in *MsgDisputeInput, opts ...grpc.CallOption) (*MsgDisputeResponse, error)
+	// DemandData asks for a part of a report's data.
+	DemandData(ctx context.Context, in *MsgDemandData, opts ...grpc.CallOption) (*MsgDemandDataResponse, error)
+	// ServeData answers a demand.
+	ServeData(ctx context.Context, in *MsgServeData, opts ...grpc.CallOption) (*MsgServeDataResponse, error)
+	// ReportWithheld has a report rejected whose data was not shown.
+	ReportWithheld(ctx context.Context, in *MsgReportWithheld, opts ...grpc.CallOption) (*MsgDisputeResponse, error)
 }
 
 type msgClient struct {
@@ -315,12 +353,144 @@ func (c *msgClient) UpdateParams(ctx context.Context, in *MsgUpdateParams, opts 
 	return out, nil
 }
 
+func (c *msgClient) BondReporter(ctx context.Context, in *MsgBondReporter, opts ...grpc.CallOption) (*MsgBondReporterResponse, error) {
+	out := new(MsgBondReporterResponse)
+	err := c.cc.Invoke(ctx, "/cairn.audit.v1.Msg/BondReporter", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) UnbondReporter(ctx context.Context, in *MsgUnbondReporter, opts ...grpc.CallOption) (*MsgUnbondReporterResponse, error) {
+	out := new(MsgUnbondReporterResponse)
+	err := c.cc.Invoke(ctx, "/cairn.audit.v1.Msg/UnbondReporter", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) WithdrawBond(ctx context.Context, in *MsgWithdrawBond, opts ...grpc.CallOption) (*MsgWithdrawBondResponse, error) {
+	out := new(MsgWithdrawBondResponse)
+	err := c.cc.Invoke(ctx, "/cairn.audit.v1.Msg/WithdrawBond", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) PostReport(ctx context.Context, in *MsgPostReport, opts ...grpc.CallOption) (*MsgPostReportResponse, error) {
+	out := new(MsgPostReportResponse)
+	err := c.cc.Invoke(ctx, "/cairn.audit.v1.Msg/PostReport", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) Finalize(ctx context.Context, in *MsgFinalize, opts ...grpc.CallOption) (*MsgFinalizeResponse, error) {
+	out := new(MsgFinalizeResponse)
+	err := c.cc.Invoke(ctx, "/cairn.audit.v1.Msg/Finalize", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) DisputeLeaf(ctx context.Context, in *MsgDisputeLeaf, opts ...grpc.CallOption) (*MsgDisputeResponse, error) {
+	out := new(MsgDisputeResponse)
+	err := c.cc.Invoke(ctx, "/cairn.audit.v1.Msg/DisputeLeaf", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) DisputeMissing(ctx context.Context, in *MsgDisputeMissing, opts ...grpc.CallOption) (*MsgDisputeResponse, error) {
+	out := new(MsgDisputeResponse)
+	err := c.cc.Invoke(ctx, "/cairn.audit.v1.Msg/DisputeMissing", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) DisputeTree(ctx context.Context, in *MsgDisputeTree, opts ...grpc.CallOption) (*MsgDisputeResponse, error) {
+	out := new(MsgDisputeResponse)
+	err := c.cc.Invoke(ctx, "/cairn.audit.v1.Msg/DisputeTree", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) DisputeInput(ctx context.Context, in *MsgDisputeInput, opts ...grpc.CallOption) (*MsgDisputeResponse, error) {
+	out := new(MsgDisputeResponse)
+	err := c.cc.Invoke(ctx, "/cairn.audit.v1.Msg/DisputeInput", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) DemandData(ctx context.Context, in *MsgDemandData, opts ...grpc.CallOption) (*MsgDemandDataResponse, error) {
+	out := new(MsgDemandDataResponse)
+	err := c.cc.Invoke(ctx, "/cairn.audit.v1.Msg/DemandData", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) ServeData(ctx context.Context, in *MsgServeData, opts ...grpc.CallOption) (*MsgServeDataResponse, error) {
+	out := new(MsgServeDataResponse)
+	err := c.cc.Invoke(ctx, "/cairn.audit.v1.Msg/ServeData", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) ReportWithheld(ctx context.Context, in *MsgReportWithheld, opts ...grpc.CallOption) (*MsgDisputeResponse, error) {
+	out := new(MsgDisputeResponse)
+	err := c.cc.Invoke(ctx, "/cairn.audit.v1.Msg/ReportWithheld", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // MsgServer is the server API for Msg service.
 type MsgServer interface {
 	// AnnounceBeaconKey sets the key by which a validator contributes to beacons.
 	AnnounceBeaconKey(context.Context, *MsgAnnounceBeaconKey) (*MsgAnnounceBeaconKeyResponse, error)
 	// UpdateParams is governance's.
 	UpdateParams(context.Context, *MsgUpdateParams) (*MsgUpdateParamsResponse, error)
+	// BondReporter bonds a reporter.
+	BondReporter(context.Context, *MsgBondReporter) (*MsgBondReporterResponse, error)
+	// UnbondReporter begins the wait for a bond's return.
+	UnbondReporter(context.Context, *MsgUnbondReporter) (*MsgUnbondReporterResponse, error)
+	// WithdrawBond returns a bond.
+	WithdrawBond(context.Context, *MsgWithdrawBond) (*MsgWithdrawBondResponse, error)
+	// PostReport puts a reporter's bond behind a statement.
+	PostReport(context.Context, *MsgPostReport) (*MsgPostReportResponse, error)
+	// Finalize makes reports final that are due.
+	Finalize(context.Context, *MsgFinalize) (*MsgFinalizeResponse, error)
+	// DisputeLeaf has one leaf replayed.
+	DisputeLeaf(context.Context, *MsgDisputeLeaf) (*MsgDisputeResponse, error)
+	// DisputeMissing has the leaf replayed that a report lacks.
+	DisputeMissing(context.Context, *MsgDisputeMissing) (*MsgDisputeResponse, error)
+	// DisputeTree shows that a root is not that of a tree.
+	DisputeTree(context.Context, *MsgDisputeTree) (*MsgDisputeResponse, error)
+	// DisputeInput has one input compared.
+	DisputeInput(context.Context, *MsgDisputeInput) (*MsgDisputeResponse, error)
+	// DemandData asks for a part of a report's data.
+	DemandData(context.Context, *MsgDemandData) (*MsgDemandDataResponse, error)
+	// ServeData answers a demand.
+	ServeData(context.Context, *MsgServeData) (*MsgServeDataResponse, error)
+	// ReportWithheld has a report rejected whose data was not shown.
+	ReportWithheld(context.Context, *MsgReportWithheld) (*MsgDisputeResponse, error)
 }
 
 // UnimplementedMsgServer can be embedded to have forward compatible implementations.
@@ -332,6 +502,42 @@ func (*UnimplementedMsgServer) AnnounceBeaconKey(ctx context.Context, req *MsgAn
 }
 func (*UnimplementedMsgServer) UpdateParams(ctx context.Context, req *MsgUpdateParams) (*MsgUpdateParamsResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method UpdateParams not implemented")
+}
+func (*UnimplementedMsgServer) BondReporter(ctx context.Context, req *MsgBondReporter) (*MsgBondReporterResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method BondReporter not implemented")
+}
+func (*UnimplementedMsgServer) UnbondReporter(ctx context.Context, req *MsgUnbondReporter) (*MsgUnbondReporterResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method UnbondReporter not implemented")
+}
+func (*UnimplementedMsgServer) WithdrawBond(ctx context.Context, req *MsgWithdrawBond) (*MsgWithdrawBondResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method WithdrawBond not implemented")
+}
+func (*UnimplementedMsgServer) PostReport(ctx context.Context, req *MsgPostReport) (*MsgPostReportResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method PostReport not implemented")
+}
+func (*UnimplementedMsgServer) Finalize(ctx context.Context, req *MsgFinalize) (*MsgFinalizeResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Finalize not implemented")
+}
+func (*UnimplementedMsgServer) DisputeLeaf(ctx context.Context, req *MsgDisputeLeaf) (*MsgDisputeResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method DisputeLeaf not implemented")
+}
+func (*UnimplementedMsgServer) DisputeMissing(ctx context.Context, req *MsgDisputeMissing) (*MsgDisputeResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method DisputeMissing not implemented")
+}
+func (*UnimplementedMsgServer) DisputeTree(ctx context.Context, req *MsgDisputeTree) (*MsgDisputeResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method DisputeTree not implemented")
+}
+func (*UnimplementedMsgServer) DisputeInput(ctx context.Context, req *MsgDisputeInput) (*MsgDisputeResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method DisputeInput not implemented")
+}
+func (*UnimplementedMsgServer) DemandData(ctx context.Context, req *MsgDemandData) (*MsgDemandDataResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method DemandData not implemented")
+}
+func (*UnimplementedMsgServer) ServeData(ctx context.Context, req *MsgServeData) (*MsgServeDataResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method ServeData not implemented")
+}
+func (*UnimplementedMsgServer) ReportWithheld(ctx context.Context, req *MsgReportWithheld) (*MsgDisputeResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method ReportWithheld not implemented")
 }
 
 func RegisterMsgServer(s grpc1.Server, srv MsgServer) {
@@ -374,6 +580,222 @@ func _Msg_UpdateParams_Handler(srv interface{}, ctx context.Context, dec func(in
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Msg_BondReporter_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgBondReporter)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).BondReporter(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/cairn.audit.v1.Msg/BondReporter",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).BondReporter(ctx, req.(*MsgBondReporter))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_UnbondReporter_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgUnbondReporter)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).UnbondReporter(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/cairn.audit.v1.Msg/UnbondReporter",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).UnbondReporter(ctx, req.(*MsgUnbondReporter))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_WithdrawBond_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgWithdrawBond)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).WithdrawBond(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/cairn.audit.v1.Msg/WithdrawBond",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).WithdrawBond(ctx, req.(*MsgWithdrawBond))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_PostReport_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgPostReport)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).PostReport(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/cairn.audit.v1.Msg/PostReport",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).PostReport(ctx, req.(*MsgPostReport))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_Finalize_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgFinalize)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).Finalize(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/cairn.audit.v1.Msg/Finalize",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).Finalize(ctx, req.(*MsgFinalize))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_DisputeLeaf_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgDisputeLeaf)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).DisputeLeaf(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/cairn.audit.v1.Msg/DisputeLeaf",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).DisputeLeaf(ctx, req.(*MsgDisputeLeaf))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_DisputeMissing_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgDisputeMissing)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).DisputeMissing(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/cairn.audit.v1.Msg/DisputeMissing",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).DisputeMissing(ctx, req.(*MsgDisputeMissing))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_DisputeTree_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgDisputeTree)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).DisputeTree(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/cairn.audit.v1.Msg/DisputeTree",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).DisputeTree(ctx, req.(*MsgDisputeTree))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_DisputeInput_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgDisputeInput)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).DisputeInput(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/cairn.audit.v1.Msg/DisputeInput",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).DisputeInput(ctx, req.(*MsgDisputeInput))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_DemandData_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgDemandData)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).DemandData(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/cairn.audit.v1.Msg/DemandData",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).DemandData(ctx, req.(*MsgDemandData))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_ServeData_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgServeData)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).ServeData(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/cairn.audit.v1.Msg/ServeData",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).ServeData(ctx, req.(*MsgServeData))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_ReportWithheld_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgReportWithheld)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).ReportWithheld(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/cairn.audit.v1.Msg/ReportWithheld",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).ReportWithheld(ctx, req.(*MsgReportWithheld))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 var Msg_serviceDesc = _Msg_serviceDesc
 var _Msg_serviceDesc = grpc.ServiceDesc{
 	ServiceName: "cairn.audit.v1.Msg",
@@ -386,6 +808,54 @@ var _Msg_serviceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "UpdateParams",
 			Handler:    _Msg_UpdateParams_Handler,
+		},
+		{
+			MethodName: "BondReporter",
+			Handler:    _Msg_BondReporter_Handler,
+		},
+		{
+			MethodName: "UnbondReporter",
+			Handler:    _Msg_UnbondReporter_Handler,
+		},
+		{
+			MethodName: "WithdrawBond",
+			Handler:    _Msg_WithdrawBond_Handler,
+		},
+		{
+			MethodName: "PostReport",
+			Handler:    _Msg_PostReport_Handler,
+		},
+		{
+			MethodName: "Finalize",
+			Handler:    _Msg_Finalize_Handler,
+		},
+		{
+			MethodName: "DisputeLeaf",
+			Handler:    _Msg_DisputeLeaf_Handler,
+		},
+		{
+			MethodName: "DisputeMissing",
+			Handler:    _Msg_DisputeMissing_Handler,
+		},
+		{
+			MethodName: "DisputeTree",
+			Handler:    _Msg_DisputeTree_Handler,
+		},
+		{
+			MethodName: "DisputeInput",
+			Handler:    _Msg_DisputeInput_Handler,
+		},
+		{
+			MethodName: "DemandData",
+			Handler:    _Msg_DemandData_Handler,
+		},
+		{
+			MethodName: "ServeData",
+			Handler:    _Msg_ServeData_Handler,
+		},
+		{
+			MethodName: "ReportWithheld",
+			Handler:    _Msg_ReportWithheld_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
