@@ -278,7 +278,7 @@ func TestGenesisByCommands(t *testing.T) {
 	require.ErrorContains(t, err, "--overwrite")
 
 	running := startNode(t, home)
-	waitHeight(t, running, 1)
+	waitHeight(t, running, 2) // the first is in the store before the application has it
 	rpc := []string{"--node", "tcp://" + running.Addresses().RPC, "--output", "json"}
 	in = append(in, rpc...)
 	bob := newUser("bob")

@@ -163,6 +163,16 @@ func (c *Client) Reputation(ctx context.Context, device uint64) (marketv1.Reputa
 	return r.Reputation, nil
 }
 
+// Totals is what has been settled since the chain began, by denomination: for a device, for a resource,
+// or, with 0 and "", for everything.
+func (c *Client) Totals(ctx context.Context, device uint64, resource string) ([]marketv1.Total, error) {
+	r, err := marketv1.NewQueryClient(c.conn).Totals(ctx, &marketv1.QueryTotalsRequest{Device: device, Resource: resource})
+	if err != nil {
+		return nil, fmt.Errorf("asking for the totals of device %d, resource %q: %w", device, resource, queryError(err))
+	}
+	return r.Totals, nil
+}
+
 // Snapshot is a renter's anchor; ErrNotFound when there is none.
 func (c *Client) Snapshot(ctx context.Context, renter string) (storagev1.Snapshot, error) {
 	r, err := storagev1.NewQueryClient(c.conn).Snapshot(ctx, &storagev1.QuerySnapshotRequest{Renter: renter})

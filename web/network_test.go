@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
@@ -243,8 +244,18 @@ func (n *network) serveChain(w http.ResponseWriter, r *http.Request) {
 		}
 		say(w, 200, object{"items": items, "pagination": object{"next_key": nil, "total": "0"}})
 	case len(parts) == 6 && strings.HasPrefix(path, "cairn/market/v1/devices/") && parts[5] == "reputation":
-		id := number(parts[4])
-		say(w, 200, object{"reputation": object{"device": parts[4], "completed": "1", "abandoned": "0", "earned": earned(id)}})
+		say(w, 200, object{"reputation": object{"device": parts[4], "completed": "1", "abandoned": "0"}})
+	case path == "cairn/market/v1/totals":
+		of := query.Get("device")
+		total := object{"device": cmp.Or(of, "0"), "resource": "", "denom": "acairn", "paid": "98123456789012345678", "burned": "2515985558692624248", "units": "0"}
+		if of != "" {
+			total["paid"], total["burned"], total["units"] = earned(number(of)), "0", "17000000"
+		}
+		totals := []any{total}
+		if empty {
+			totals = []any{}
+		}
+		say(w, 200, object{"totals": totals})
 	default:
 		say(w, 501, object{"code": 12, "message": "Not Implemented", "details": []any{}})
 	}

@@ -94,15 +94,15 @@ func (b *books) round(ctx context.Context) error {
 		return err
 	}
 	b.maxVouchers = max(1, min(int(params.MaxVouchersPerSettle), 200))
-	reputation, err := n.Chain.Reputation(ctx, n.Identity.Device)
-	if err != nil && !errors.Is(err, chainclient.ErrNotFound) {
+	totals, err := n.Chain.Totals(ctx, n.Identity.Device, "")
+	if err != nil {
 		return err
 	}
 	positions, err := b.positions(items)
 	if err != nil {
 		return err
 	}
-	b.observe(items, positions, reputation)
+	b.observe(items, positions, totals)
 	return errors.Join(b.clear(ctx, items), b.settle(ctx, positions))
 }
 
@@ -176,7 +176,7 @@ func accrued(i marketv1.LeaseItem, now int64) (price.Amount, error) {
 }
 
 // observe updates the snapshot.
-func (b *books) observe(items []marketv1.LeaseItem, ps []position, r marketv1.Reputation) {
+func (b *books) observe(items []marketv1.LeaseItem, ps []position, totals []marketv1.Total) {
 	var reserved uint64
 	var pending, streamed price.Amount
 	var warnings []string
@@ -195,9 +195,15 @@ func (b *books) observe(items []marketv1.LeaseItem, ps []position, r marketv1.Re
 			}
 		}
 	}
-	earned, err := amountOf(r.Earned)
-	if err != nil {
-		warnings = append(warnings, fmt.Sprintf("amount earned is unreadable: %v", err))
+	var earned price.Amount
+	for _, t := range totals {
+		if t.Denom != price.Denom {
+			continue
+		}
+		var err error
+		if earned, err = amountOf(t.Paid.Add(t.Burned)); err != nil {
+			warnings = append(warnings, fmt.Sprintf("amount earned is unreadable: %v", err))
+		}
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -15,8 +15,8 @@ type Chain interface {
 	Item(ctx context.Context, lease, device uint64) (marketv1.QueryItemResponse, error)
 	// DeviceItems lists the items that are not closed.
 	DeviceItems(ctx context.Context, device uint64) ([]marketv1.LeaseItem, error)
-	// Reputation tells what the device has earned since it was registered.
-	Reputation(ctx context.Context, device uint64) (marketv1.Reputation, error)
+	// Totals tells what a device, or all that sells a resource, has been paid, by denomination.
+	Totals(ctx context.Context, device uint64, resource string) ([]marketv1.Total, error)
 	MarketParams(ctx context.Context) (marketv1.Params, error)
 	// Settle returns once the message is in a block.
 	Settle(ctx context.Context, m *marketv1.MsgSettle) (marketv1.MsgSettleResponse, error)

@@ -69,9 +69,15 @@ func (AppModule) AutoCLIOptions() *autocliv1.ModuleOptions {
 				{
 					RpcMethod:      "Reputation",
 					Use:            "reputation [device]",
-					Short:          "Show how a device's leases ended and what it has earned",
+					Short:          "Show how a device's leases ended",
 					Example:        "cairnd query market reputation 7",
 					PositionalArgs: args("device"),
+				},
+				{
+					RpcMethod: "Totals",
+					Use:       "totals",
+					Short:     "Show what has been settled and burned, in all or for one --device or --resource",
+					Example:   "cairnd query market totals --device 7",
 				},
 			},
 		},

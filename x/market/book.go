@@ -10,7 +10,6 @@ import (
 	"github.com/cosmos/gogoproto/proto"
 
 	marketv1 "github.com/cairn-network/cairn/api/cairn/market/v1"
-	"github.com/cairn-network/cairn/core/price"
 )
 
 // book is what one message or deadline reads and changes. Changes stay in it until all of them are
@@ -22,11 +21,12 @@ type book struct {
 	params marketv1.Params
 	now    int64 // block time, Unix seconds
 
-	leases      shelf[uint64, marketv1.Lease]
-	offers      shelf[uint64, marketv1.Offer]
+	leases      shelf[uint64, queuedLease]
+	offers      shelf[uint64, queuedOffer]
 	items       shelf[itemID, queuedItem]
 	orders      shelf[uint64, queuedOrder]
 	reputations shelf[uint64, marketv1.Reputation]
+	totals      shelf[totalID, marketv1.Total]
 	owners      shelf[uint64, account]
 
 	in     shelf[purse, transfer] // from accounts into escrow
@@ -54,6 +54,18 @@ type queuedItem struct {
 // queuedOrder is an order and where its deadline stands in the queue of the store.
 type queuedOrder struct {
 	marketv1.Order
+	queued int64
+}
+
+// queuedLease is a lease and where its deadline stands in the queue of the store.
+type queuedLease struct {
+	marketv1.Lease
+	queued int64
+}
+
+// queuedOffer is an offer and where its deadline stands in the queue of the store.
+type queuedOffer struct {
+	marketv1.Offer
 	queued int64
 }
 
@@ -137,17 +149,23 @@ func (s *shelf[K, V]) changed(write func(K, V) error) error {
 }
 
 // lease takes a lease to read.
-func (b *book) lease(id uint64) (*volume[uint64, marketv1.Lease], error) {
-	return b.leases.take(id, func() (marketv1.Lease, error) { return b.k.lease(b.ctx, id) })
+func (b *book) lease(id uint64) (leaseVolume, error) {
+	return b.leases.take(id, func() (queuedLease, error) {
+		lease, err := b.k.lease(b.ctx, id)
+		return queuedLease{lease, lease.Deadline}, err
+	})
 }
 
 // offer takes an offer to read.
-func (b *book) offer(id uint64) (*volume[uint64, marketv1.Offer], error) {
-	return b.offers.take(id, func() (marketv1.Offer, error) { return b.k.offer(b.ctx, id) })
+func (b *book) offer(id uint64) (offerVolume, error) {
+	return b.offers.take(id, func() (queuedOffer, error) {
+		offer, err := b.k.offer(b.ctx, id)
+		return queuedOffer{offer, offer.Deadline}, err
+	})
 }
 
 // item takes an item to read.
-func (b *book) item(lease, device uint64) (*volume[itemID, queuedItem], error) {
+func (b *book) item(lease, device uint64) (itemVolume, error) {
 	return b.items.take(itemID{lease, device}, func() (queuedItem, error) {
 		item, err := b.k.item(b.ctx, lease, device)
 		return queuedItem{item, item.Deadline}, err
@@ -210,25 +228,19 @@ func move(side *shelf[purse, transfer], who account, coin sdk.Coin) {
 	side.put(id, transfer{who, coin})
 }
 
-// pay gives escrow to a device's owner, less the fee, which is burned. The fee is rounded up.
-func (b *book) pay(device uint64, denom string, gross math.Int) (to account, net, fee sdk.Coin, err error) {
+// pay gives escrow of a lease to a device's owner, less the fee, which is burned. The fee is rounded
+// up. units is what a voucher among it says was delivered.
+func (b *book) pay(device uint64, l marketv1.Lease, gross math.Int, units uint64) (to account, net, fee sdk.Coin, err error) {
 	if to, err = b.owner(device); err != nil {
 		return account{}, sdk.Coin{}, sdk.Coin{}, err
 	}
 	feeAmount := gross.MulRaw(int64(b.params.FeeBps)).AddRaw(wholeBps - 1).QuoRaw(wholeBps)
-	net = sdk.Coin{Denom: denom, Amount: gross.Sub(feeAmount)}
-	fee = sdk.Coin{Denom: denom, Amount: feeAmount}
+	net = sdk.Coin{Denom: l.Denom, Amount: gross.Sub(feeAmount)}
+	fee = sdk.Coin{Denom: l.Denom, Amount: feeAmount}
 	move(&b.out, to, net)
 	b.paid = plus(b.paid, net)
 	b.burned = plus(b.burned, fee)
-	if denom == price.Denom {
-		r, err := b.reputation(device)
-		if err != nil {
-			return account{}, sdk.Coin{}, sdk.Coin{}, err
-		}
-		r.Earned = r.Earned.Add(gross)
-	}
-	return to, net, fee, nil
+	return to, net, fee, b.count(device, l.Resource, net, fee, units)
 }
 
 // plus is a sum in which a zero coin stands for nothing.
@@ -287,14 +299,22 @@ func (b *book) commit() error {
 }
 
 func (b *book) write() error {
-	err := b.offers.changed(func(id uint64, o marketv1.Offer) error {
-		return errorsmod.Wrapf(b.k.offers.Set(b.ctx, id, o), "writing offer %d", id)
+	err := b.offers.changed(func(id uint64, o queuedOffer) error {
+		entry := collections.Join4(o.queued, offerDeadline, id, uint64(0))
+		if err := b.k.requeue(b.ctx, entry, o.Deadline); err != nil {
+			return err
+		}
+		return errorsmod.Wrapf(b.k.offers.Set(b.ctx, id, o.Offer), "writing offer %d", id)
 	})
 	if err != nil {
 		return err
 	}
-	err = b.leases.changed(func(id uint64, l marketv1.Lease) error {
-		return errorsmod.Wrapf(b.k.leases.Set(b.ctx, id, l), "writing lease %d", id)
+	err = b.leases.changed(func(id uint64, l queuedLease) error {
+		entry := collections.Join4(l.queued, leaseDeadline, id, uint64(0))
+		if err := b.k.requeue(b.ctx, entry, l.Deadline); err != nil {
+			return err
+		}
+		return errorsmod.Wrapf(b.k.leases.Set(b.ctx, id, l.Lease), "writing lease %d", id)
 	})
 	if err != nil {
 		return err
@@ -319,7 +339,13 @@ func (b *book) write() error {
 	if err != nil {
 		return err
 	}
-	return b.reputations.changed(func(device uint64, r marketv1.Reputation) error {
+	err = b.reputations.changed(func(device uint64, r marketv1.Reputation) error {
 		return errorsmod.Wrapf(b.k.reputations.Set(b.ctx, device, r), "writing reputation of device %d", device)
+	})
+	if err != nil {
+		return err
+	}
+	return b.totals.changed(func(id totalID, t marketv1.Total) error {
+		return errorsmod.Wrapf(b.k.totals.Set(b.ctx, id.key(), t), "writing the total of device %d, resource %q, denom %q", id.device, id.resource, id.denom)
 	})
 }

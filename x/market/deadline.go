@@ -12,8 +12,8 @@ import (
 	marketv1 "github.com/cairn-network/cairn/api/cairn/market/v1"
 )
 
-// The queue of deadlines holds one entry for every item that is not closed and every order that is
-// open (INV-DEADLINE), at the time in its `deadline` field. At the end of a block the entries whose
+// The queue of deadlines holds one entry for every item that is not closed, every order, and every
+// lease and offer that is closed (INV-DEADLINE), at the time in its `deadline` field. At the end of a block the entries whose
 // time has come are worked off, oldest first, up to params.deadlines_per_block units of work.
 //
 // An item's entry says when to look, not what will be found: extending a lease leaves the entries
@@ -29,6 +29,8 @@ type deadlineKey = collections.Quad[int64, int32, uint64, uint64]
 const (
 	itemDeadline  int32 = 1 // of lease and device
 	orderDeadline int32 = 2 // of order and 0
+	leaseDeadline int32 = 3 // of lease and 0
+	offerDeadline int32 = 4 // of offer and 0
 )
 
 // retrySeconds is how long work that failed at its deadline waits for the next attempt.
@@ -136,10 +138,16 @@ func (k *Keeper) meet(ctx sdk.Context, entry deadlineKey) (work int, err error) 
 	if err != nil {
 		return 1, err
 	}
-	if entry.K2() == orderDeadline {
-		return b.meetOrder(entry.K3())
+	switch entry.K2() {
+	case orderDeadline:
+		return b.meetOrder(entry)
+	case leaseDeadline:
+		return k.pruneLease(ctx, entry)
+	case offerDeadline:
+		return 1, b.pruneOffer(entry)
+	default:
+		return 1, b.meetItem(entry.K3(), entry.K4())
 	}
-	return 1, b.meetItem(entry.K3(), entry.K4())
 }
 
 // meetItem takes an item one step on: from open to closing when its lease has expired, from closing
@@ -171,31 +179,47 @@ func (b *book) meetItem(lease, device uint64) error {
 
 // postpone moves an entry on to the next attempt and says so.
 func (k *Keeper) postpone(ctx sdk.Context, entry deadlineKey) error {
-	at := ctx.BlockTime().Unix() + retrySeconds
-	event := &marketv1.EventDeadlinePostponed{RetryAt: at}
-	if entry.K2() == orderDeadline {
-		event.Order = entry.K3()
-		order, err := k.order(ctx, entry.K3())
-		if err != nil {
-			return err
-		}
-		order.Deadline = at
-		if err := k.orders.Set(ctx, order.Id, order); err != nil {
-			return errorsmod.Wrapf(err, "writing order %d", order.Id)
-		}
-	} else {
-		event.Lease, event.Device = entry.K3(), entry.K4()
-		item, err := k.item(ctx, event.Lease, event.Device)
-		if err != nil {
-			return err
-		}
-		item.Deadline = at
-		if err := k.items.Set(ctx, collections.Join(event.Lease, event.Device), item); err != nil {
-			return errorsmod.Wrapf(err, "writing item of lease %d, device %d", event.Lease, event.Device)
-		}
-	}
-	if err := k.requeue(ctx, entry, at); err != nil {
+	b, err := k.openBook(ctx)
+	if err != nil {
 		return err
 	}
-	return errorsmod.Wrap(ctx.EventManager().EmitTypedEvent(event), "emitting event")
+	at := b.now + retrySeconds
+	event := &marketv1.EventDeadlinePostponed{RetryAt: at}
+	switch entry.K2() {
+	case orderDeadline:
+		event.Order = entry.K3()
+		o, err := k.order(ctx, event.Order)
+		if err != nil {
+			return err
+		}
+		v := b.orders.put(o.Id, queuedOrder{o, entry.K1()})
+		v.edit().Deadline = at
+	case leaseDeadline:
+		event.Lease = entry.K3()
+		v, err := b.lease(event.Lease)
+		if err != nil {
+			return err
+		}
+		v.edit().Deadline = at
+	case offerDeadline:
+		event.Offer = entry.K3()
+		v, err := b.offer(event.Offer)
+		if err != nil {
+			return err
+		}
+		v.edit().Deadline = at
+	default:
+		event.Lease, event.Device = entry.K3(), entry.K4()
+		v, err := b.item(event.Lease, event.Device)
+		if err != nil {
+			return err
+		}
+		v.edit().Deadline = at
+	}
+	// Whatever the record says of where it stands, this entry goes.
+	if err := k.deadlines.Remove(ctx, entry); err != nil {
+		return errorsmod.Wrap(err, "removing deadline")
+	}
+	b.emit(event)
+	return b.commit()
 }

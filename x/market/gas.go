@@ -15,11 +15,16 @@ const (
 	// message that makes the entry.
 	gasDeadline = 20_000
 
-	// An item comes up twice: at the expiry and at the end of the grace window.
-	deadlinesPerItem = 2
-	// An order comes up once, and looks at each of its bids once.
-	deadlinesPerOrder = 1
-	deadlinesPerBid   = 1
+	// An item comes up at the expiry, at the end of the grace window, and when it is removed.
+	deadlinesPerItem = 3
+	// A lease comes up to be removed.
+	deadlinesPerLease = 1
+	// An order comes up when its time is up and when it is removed, and looks at each of its bids
+	// both times.
+	deadlinesPerOrder = 2
+	deadlinesPerBid   = 2
+	// A closed offer comes up to be removed.
+	deadlinesPerOffer = 1
 )
 
 // chargeDeadlines charges for work that the ends of later blocks will do for this message.

@@ -25,7 +25,7 @@ func ValidateGenesis(g *marketv1.GenesisState) error {
 	if g.NextOffer == 0 || g.NextLease == 0 || g.NextOrder == 0 {
 		return errorsmod.Wrapf(ErrGenesis, "next_offer %d, next_lease %d, next_order %d: ids start at 1", g.NextOffer, g.NextLease, g.NextOrder)
 	}
-	for _, check := range []func(*marketv1.GenesisState) error{checkOffers, checkLeases, checkItems, checkOrders, checkReserved} {
+	for _, check := range []func(*marketv1.GenesisState) error{checkOffers, checkLeases, checkItems, checkOrders, checkReserved, checkTotals} {
 		if err := check(g); err != nil {
 			return err
 		}
@@ -33,9 +33,6 @@ func ValidateGenesis(g *marketv1.GenesisState) error {
 	for i, r := range g.Reputations {
 		if r.Device == 0 || i > 0 && r.Device <= g.Reputations[i-1].Device {
 			return errorsmod.Wrapf(ErrGenesis, "reputations[%d] is of device %d: want devices in rising order", i, r.Device)
-		}
-		if r.Earned.IsNil() || r.Earned.IsNegative() {
-			return errorsmod.Wrapf(ErrGenesis, "reputations[%d]: earned %s", i, r.Earned)
 		}
 	}
 	return nil
@@ -84,6 +81,9 @@ func (k *Keeper) InitGenesis(ctx context.Context, g *marketv1.GenesisState) erro
 		if err := k.offers.Set(ctx, o.Id, o); err != nil {
 			return errorsmod.Wrapf(err, "writing offer %d", o.Id)
 		}
+		if err := k.requeue(ctx, collections.Join4(int64(0), offerDeadline, o.Id, uint64(0)), o.Deadline); err != nil {
+			return err
+		}
 	}
 	for _, l := range g.Leases {
 		var err error
@@ -92,6 +92,9 @@ func (k *Keeper) InitGenesis(ctx context.Context, g *marketv1.GenesisState) erro
 		}
 		if err := k.leases.Set(ctx, l.Id, l); err != nil {
 			return errorsmod.Wrapf(err, "writing lease %d", l.Id)
+		}
+		if err := k.requeue(ctx, collections.Join4(int64(0), leaseDeadline, l.Id, uint64(0)), l.Deadline); err != nil {
+			return err
 		}
 	}
 	for _, i := range g.Items {
@@ -124,6 +127,11 @@ func (k *Keeper) InitGenesis(ctx context.Context, g *marketv1.GenesisState) erro
 			return errorsmod.Wrapf(err, "writing reputation of device %d", r.Device)
 		}
 	}
+	for _, t := range g.Totals {
+		if err := k.totals.Set(ctx, collections.Join3(t.Device, t.Resource, t.Denom), t); err != nil {
+			return errorsmod.Wrapf(err, "writing the total of device %d, resource %q, denom %q", t.Device, t.Resource, t.Denom)
+		}
+	}
 	return nil
 }
 
@@ -150,6 +158,7 @@ func (k *Keeper) ExportGenesis(ctx context.Context) (*marketv1.GenesisState, err
 		all(ctx, k.orders, &g.Orders),
 		all(ctx, k.bids, &g.Bids),
 		all(ctx, k.reputations, &g.Reputations),
+		all(ctx, k.totals, &g.Totals),
 	} {
 		if read != nil {
 			return nil, errorsmod.Wrap(read, "reading the market")

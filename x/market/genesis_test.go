@@ -42,6 +42,9 @@ func TestDefaultGenesisIsValidWithoutKeeper(t *testing.T) {
 
 func TestBadGenesis(t *testing.T) {
 	f, _ := played(t)
+	if _, err := f.stream(marketv1.ItemRef{Lease: 1, Device: 1}); err != nil { // so that there are totals
+		t.Fatal(err)
+	}
 	for name, spoil := range map[string]func(*marketv1.GenesisState){
 		"bad params":                func(g *marketv1.GenesisState) { g.Params.FeeBps = 99_999 },
 		"ids from 0":                func(g *marketv1.GenesisState) { g.NextLease = 0 },
@@ -64,8 +67,16 @@ func TestBadGenesis(t *testing.T) {
 		"order without deadline":    func(g *marketv1.GenesisState) { g.Orders[0].Deadline = 0 },
 		"order awarded to nothing":  func(g *marketv1.GenesisState) { g.Orders[0].State = marketv1.OrderState_ORDER_STATE_AWARDED },
 		"bid to no order":           func(g *marketv1.GenesisState) { g.Bids[0].Order = 9 },
-		"reputation of nobody":      func(g *marketv1.GenesisState) { g.Reputations = []marketv1.Reputation{{Earned: math.ZeroInt()}} },
-		"reputation without sum":    func(g *marketv1.GenesisState) { g.Reputations = []marketv1.Reputation{{Device: 1}} },
+		"reputation of nobody":      func(g *marketv1.GenesisState) { g.Reputations = []marketv1.Reputation{{}} },
+		"total without sum":         func(g *marketv1.GenesisState) { g.Totals[0].Paid = math.Int{} },
+		"total in no order":         func(g *marketv1.GenesisState) { g.Totals[0], g.Totals[1] = g.Totals[1], g.Totals[0] },
+		"total of two things":       func(g *marketv1.GenesisState) { g.Totals[2].Resource = "storage" },
+		"total above its parts":     func(g *marketv1.GenesisState) { g.Totals[0].Burned = g.Totals[0].Burned.AddRaw(1) },
+		"device's total too high":   func(g *marketv1.GenesisState) { g.Totals[2].Paid = g.Totals[2].Paid.AddRaw(1) },
+		"denomination without all":  func(g *marketv1.GenesisState) { g.Totals = g.Totals[1:] },
+		"paid less than its items":  func(g *marketv1.GenesisState) { g.Items[0].Streamed = g.Items[0].Streamed.AddRaw(1) },
+		"closed offer for ever":     func(g *marketv1.GenesisState) { g.Offers[2].State = marketv1.OfferState_OFFER_STATE_CLOSED },
+		"open lease with an end":    func(g *marketv1.GenesisState) { g.Leases[0].Deadline = 1 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			g, err := f.keeper.ExportGenesis(f.Ctx)

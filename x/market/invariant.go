@@ -1,6 +1,7 @@
 package market
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -29,6 +30,7 @@ func (k *Keeper) Invariants() []modkit.Invariant {
 		{Name: "INV-RESERVED", Check: onState(checkReserved)},
 		{Name: "INV-ITEMS", Check: onState(ValidateGenesis)},
 		{Name: "INV-DEADLINE", Check: k.checkDeadlines},
+		{Name: "INV-TOTALS", Check: onState(checkTotals)},
 	}
 }
 
@@ -105,6 +107,9 @@ func checkOffers(g *marketv1.GenesisState) error {
 		if o.State != marketv1.OfferState_OFFER_STATE_OPEN && o.State != marketv1.OfferState_OFFER_STATE_CLOSED {
 			return errorsmod.Wrapf(ErrGenesis, "offer %d: state %d is none", o.Id, o.State)
 		}
+		if closed := o.State == marketv1.OfferState_OFFER_STATE_CLOSED; closed != (o.Deadline > 0) {
+			return errorsmod.Wrapf(ErrGenesis, "offer %d: deadline %d while %s", o.Id, o.Deadline, o.State)
+		}
 		if err := checkResource(o.Resource); err != nil {
 			return errorsmod.Wrapf(err, "offer %d", o.Id)
 		}
@@ -137,9 +142,10 @@ func checkLeases(g *marketv1.GenesisState) error {
 	return nil
 }
 
-// checkItems: INV-ITEMS: every item belongs to a lease and to an offer of its own device; a lease
-// counts exactly its items that are not closed and is open while there are any; every amount is one,
-// a carry is less than a base unit, and an item has a deadline exactly while it is not closed.
+// checkItems: INV-ITEMS: every item belongs to a lease, and while it is open to an offer of its own
+// device; a lease counts exactly its items that are not closed and is open, without a deadline, while
+// there are any; every amount is one, a carry is less than a base unit, and an item has a deadline
+// exactly while it is not closed.
 func checkItems(g *marketv1.GenesisState) error {
 	if err := risingPairs("items", g.Items, func(i marketv1.LeaseItem) [2]uint64 { return [2]uint64{i.Lease, i.Device} }); err != nil {
 		return err
@@ -156,7 +162,8 @@ func checkItems(g *marketv1.GenesisState) error {
 		if _, known := open[i.Lease]; !known {
 			return errorsmod.Wrapf(ErrGenesis, "item of device %d belongs to lease %d, which is none", i.Device, i.Lease)
 		}
-		if o, known := offers[i.Offer]; !known || o.Device != i.Device {
+		o, known := offers[i.Offer]
+		if known && o.Device != i.Device || !known && i.State == marketv1.ItemState_ITEM_STATE_OPEN {
 			return errorsmod.Wrapf(ErrGenesis, "item of lease %d, device %d is of offer %d, which is none of the device's", i.Lease, i.Device, i.Offer)
 		}
 		if err := checkItem(i); err != nil {
@@ -173,6 +180,9 @@ func checkItems(g *marketv1.GenesisState) error {
 		}
 		if l.OpenItems != open[l.Id] || l.State != state {
 			return errorsmod.Wrapf(ErrGenesis, "lease %d is %s with %d open items, and has %d", l.Id, l.State, l.OpenItems, open[l.Id])
+		}
+		if closed := open[l.Id] == 0; closed != (l.Deadline > 0) {
+			return errorsmod.Wrapf(ErrGenesis, "lease %d: deadline %d while %s", l.Id, l.Deadline, l.State)
 		}
 	}
 	return nil
@@ -234,7 +244,7 @@ func checkOrders(g *marketv1.GenesisState) error {
 		if !open && !awarded && o.State != marketv1.OrderState_ORDER_STATE_CANCELLED {
 			return errorsmod.Wrapf(ErrGenesis, "order %d: state %d is none", o.Id, o.State)
 		}
-		if open != (o.Deadline > 0) || awarded != (o.Lease != 0) || o.Lease >= g.NextLease || o.Consumer == "" || o.Seconds < 1 {
+		if o.Deadline <= 0 || awarded != (o.Lease != 0) || o.Lease >= g.NextLease || o.Consumer == "" || o.Seconds < 1 {
 			return errorsmod.Wrapf(ErrGenesis, "order %d is %s: deadline %d, lease %d, consumer %q, seconds %d", o.Id, o.State, o.Deadline, o.Lease, o.Consumer, o.Seconds)
 		}
 	}
@@ -255,8 +265,79 @@ func checkOrders(g *marketv1.GenesisState) error {
 	return nil
 }
 
-// checkDeadlines: INV-DEADLINE: the queue holds exactly one entry for each item that is not closed
-// and each order that is open, at its deadline, and nothing else.
+// checkTotals: INV-TOTALS: in every denomination the totals of the resources and those of the devices
+// add up to the total of everything, and no device has been paid less than its items that are still
+// there say.
+func checkTotals(g *marketv1.GenesisState) error {
+	type sums struct{ paid, burned math.Int }
+	all := make(map[string]sums)       // by denomination
+	resources := make(map[string]sums) // added up, likewise
+	devices := make(map[string]sums)   // added up, likewise
+	gross := make(map[totalID]math.Int)
+	add := func(to map[string]sums, t marketv1.Total) {
+		if sum, begun := to[t.Denom]; begun {
+			to[t.Denom] = sums{sum.paid.Add(t.Paid), sum.burned.Add(t.Burned)}
+		} else {
+			to[t.Denom] = sums{t.Paid, t.Burned}
+		}
+	}
+	for n, t := range g.Totals {
+		if n > 0 && totalOrder(g.Totals[n-1], t) >= 0 {
+			return errorsmod.Wrapf(ErrGenesis, "totals[%d] is of device %d, resource %q, denom %q: want rising order", n, t.Device, t.Resource, t.Denom)
+		}
+		for _, side := range []math.Int{t.Paid, t.Burned, t.Units} {
+			if side.IsNil() || side.IsNegative() {
+				return errorsmod.Wrapf(ErrGenesis, "totals[%d]: paid %s, burned %s, units %s", n, t.Paid, t.Burned, t.Units)
+			}
+		}
+		switch {
+		case t.Device != 0 && t.Resource != "":
+			return errorsmod.Wrapf(ErrGenesis, "totals[%d] is of device %d and of resource %q: want one of them", n, t.Device, t.Resource)
+		case t.Device != 0:
+			add(devices, t)
+			gross[totalID{device: t.Device, denom: t.Denom}] = t.Paid.Add(t.Burned)
+		case t.Resource != "":
+			add(resources, t)
+		default:
+			add(all, t)
+		}
+	}
+	for _, t := range g.Totals {
+		whole := all[t.Denom]
+		for _, side := range []struct {
+			of  string
+			sum sums
+		}{{"resources", resources[t.Denom]}, {"devices", devices[t.Denom]}} {
+			if whole.paid.IsNil() || side.sum.paid.IsNil() || !side.sum.paid.Equal(whole.paid) || !side.sum.burned.Equal(whole.burned) {
+				return errorsmod.Wrapf(ErrGenesis, "totals of %s in %s: %s paid, %s burned, in all %s and %s",
+					side.of, t.Denom, side.sum.paid, side.sum.burned, whole.paid, whole.burned)
+			}
+		}
+	}
+	denoms := make(map[uint64]string, len(g.Leases))
+	for _, l := range g.Leases {
+		denoms[l.Id] = l.Denom
+	}
+	for _, i := range g.Items {
+		id := totalID{device: i.Device, denom: denoms[i.Lease]}
+		rest, some := gross[id]
+		if !some {
+			rest = math.ZeroInt()
+		}
+		if gross[id] = rest.Sub(i.Streamed).Sub(i.Vouched); gross[id].IsNegative() {
+			return errorsmod.Wrapf(ErrGenesis, "total of device %d in %s is %s below what its items were paid", i.Device, id.denom, gross[id].Neg())
+		}
+	}
+	return nil
+}
+
+// totalOrder is the order of totals in the store.
+func totalOrder(a, b marketv1.Total) int {
+	return cmp.Or(cmp.Compare(a.Device, b.Device), cmp.Compare(a.Resource, b.Resource), cmp.Compare(a.Denom, b.Denom))
+}
+
+// checkDeadlines: INV-DEADLINE: the queue holds exactly one entry for each item that is not closed, each
+// order, and each lease and offer that is closed, at its deadline, and nothing else.
 func (k *Keeper) checkDeadlines(ctx context.Context) error {
 	g, err := k.ExportGenesis(ctx)
 	if err != nil {
@@ -282,6 +363,16 @@ func (k *Keeper) checkDeadlines(ctx context.Context) error {
 	}
 	for _, o := range g.Orders {
 		if err := expect(o.Deadline, orderDeadline, o.Id, 0); err != nil {
+			return err
+		}
+	}
+	for _, l := range g.Leases {
+		if err := expect(l.Deadline, leaseDeadline, l.Id, 0); err != nil {
+			return err
+		}
+	}
+	for _, o := range g.Offers {
+		if err := expect(o.Deadline, offerDeadline, o.Id, 0); err != nil {
 			return err
 		}
 	}

@@ -15,11 +15,12 @@
 //
 // What has a deadline stands in one queue ordered by time, worked off at the end of a block
 // (deadline.go). A deadline is a fact of the data: when the queue is behind, messages already see
-// an expired lease as expired.
+// an expired lease as expired. What is closed or over keeps a place in the queue too, at which it is
+// removed (prune.go); what it came to lives on in the totals (total.go).
 //
 // # Invariants (invariant.go)
 //
-// INV-ESCROW, INV-RESERVED, INV-ITEMS, INV-DEADLINE. Specification: docs/spec/market.md.
+// INV-ESCROW, INV-RESERVED, INV-ITEMS, INV-DEADLINE, INV-TOTALS. Specification: docs/spec/market.md.
 package market
 
 import (
@@ -64,6 +65,8 @@ type Keeper struct {
 	orders      *collections.IndexedMap[uint64, marketv1.Order, orderIndexes]
 	bids        collections.Map[bidKey, marketv1.Bid]
 	reputations collections.Map[uint64, marketv1.Reputation] // by device
+	// totals is what has been settled: of everything, of each resource and of each device; see total.go.
+	totals collections.Map[totalKey, marketv1.Total]
 	// deadlines is the queue of what is to be done at a time; see deadline.go.
 	deadlines collections.KeySet[deadlineKey]
 }
@@ -93,6 +96,7 @@ var (
 	bidsPrefix           = collections.NewPrefix(13)
 	reputationsPrefix    = collections.NewPrefix(14)
 	deadlinesPrefix      = collections.NewPrefix(15)
+	totalsPrefix         = collections.NewPrefix(16)
 )
 
 type offerIndexes struct {
@@ -182,6 +186,7 @@ func NewKeeper(
 		bids: collections.NewMap(schema, bidsPrefix, "bids", bidCodec, codec.CollValue[marketv1.Bid](cdc)),
 		reputations: collections.NewMap(schema, reputationsPrefix, "reputations",
 			collections.Uint64Key, codec.CollValue[marketv1.Reputation](cdc)),
+		totals:    collections.NewMap(schema, totalsPrefix, "totals", totalCodec, codec.CollValue[marketv1.Total](cdc)),
 		deadlines: collections.NewKeySet(schema, deadlinesPrefix, "deadlines", deadlineCodec),
 	}
 	if k.Schema, err = schema.Build(); err != nil {
@@ -251,7 +256,7 @@ func (k *Keeper) bid(ctx context.Context, order, device uint64) (marketv1.Bid, e
 func (k *Keeper) reputation(ctx context.Context, device uint64) (marketv1.Reputation, error) {
 	r, err := k.reputations.Get(ctx, device)
 	if errors.Is(err, collections.ErrNotFound) {
-		return newReputation(device), nil
+		return marketv1.Reputation{Device: device}, nil
 	}
 	return r, errorsmod.Wrapf(err, "reading reputation of device %d", device)
 }

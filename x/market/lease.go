@@ -14,7 +14,8 @@ import (
 )
 
 type (
-	leaseVolume = *volume[uint64, marketv1.Lease]
+	offerVolume = *volume[uint64, queuedOffer]
+	leaseVolume = *volume[uint64, queuedLease]
 	itemVolume  = *volume[itemID, queuedItem]
 )
 
@@ -38,8 +39,9 @@ func (b *book) newLease(l marketv1.Lease) (leaseVolume, error) {
 	l.OpenedAt = b.now
 	l.State = marketv1.LeaseState_LEASE_STATE_OPEN
 	l.MaxSeconds = b.params.MaxLeaseSeconds
-	v := b.leases.put(id, l)
+	v := b.leases.put(id, queuedLease{Lease: l})
 	v.edit()
+	b.chargeDeadlines(deadlinesPerLease)
 	return v, nil
 }
 
@@ -92,7 +94,7 @@ func (b *book) addItems(consumer account, l leaseVolume, items []marketv1.NewIte
 		if err != nil {
 			return err
 		}
-		if err := b.admit(l.value, p); err != nil {
+		if err := b.admit(l.value.Lease, p); err != nil {
 			return errorsmod.Wrapf(err, "items[%d]", n)
 		}
 		if err := b.join(l, p); err != nil {
@@ -211,7 +213,7 @@ func (b *book) resize(item *marketv1.LeaseItem, units uint64) error {
 	o := v.edit()
 	grows := units > item.Units
 	if grows {
-		if err := b.growable(*item, *o, units-item.Units); err != nil {
+		if err := b.growable(*item, o.Offer, units-item.Units); err != nil {
 			return err
 		}
 	}
@@ -366,6 +368,7 @@ func (b *book) join(l leaseVolume, p part) error {
 // does not hold all of the voucher, unpaid is the rest.
 func (b *book) settle(l leaseVolume, i itemVolume, v *voucher) (unpaid math.Int, err error) {
 	before := i.value // put back if the voucher does not hold
+	delivered := i.value.VouchedUnits
 	item := i.edit()
 	streamed, err := accrue(&item.LeaseItem, min(b.now, l.value.ExpiresAt))
 	if err != nil {
@@ -382,7 +385,7 @@ func (b *book) settle(l leaseVolume, i itemVolume, v *voucher) (unpaid math.Int,
 	if gross.IsZero() {
 		return unpaid, nil
 	}
-	to, net, fee, err := b.pay(item.Device, l.value.Denom, gross)
+	to, net, fee, err := b.pay(item.Device, l.value.Lease, gross, item.VouchedUnits-delivered)
 	if err != nil {
 		return math.Int{}, err
 	}
@@ -475,6 +478,7 @@ func (b *book) finish(l leaseVolume, i itemVolume, how ending) error {
 	lease.OpenItems--
 	if lease.OpenItems == 0 {
 		lease.State = marketv1.LeaseState_LEASE_STATE_CLOSED
+		lease.Deadline = b.now + b.params.RetentionSeconds
 	}
 	if how == abandoned {
 		r.Abandoned++

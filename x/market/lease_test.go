@@ -74,7 +74,13 @@ func TestLeaseFromOpeningToRefund(t *testing.T) {
 	if err != nil || r.Reputation.Completed != 1 || r.Reputation.Abandoned != 0 {
 		t.Fatalf("reputation: %+v, %v", r, err)
 	}
-	want(t, "earned", r.Reputation.Earned, 10_500)
+	paid, burned, err := f.keeper.Settled(f.Ctx, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want(t, "settled, fees included", paid.Add(burned), 10_500)
+	want(t, "settled fees", supply.Sub(f.Bank.Supply(f.Ctx, denom)).Sub(burned), 0)
+	want(t, "settled to the owner", f.balance(owner(0)).Sub(earned).Sub(paid), 0)
 	f.check(t)
 }
 

@@ -16,22 +16,32 @@ import (
 	"github.com/cairn-network/cairn/x/internal/stage"
 )
 
-// INV-ESCROW, INV-RESERVED, INV-ITEMS, INV-DEADLINE, INV-DEPOSIT and the conservation of coins hold
-// after any sequence of messages by anyone, blocks, accounts that cannot be paid, and restarts
-// through genesis; a message that fails changes nothing; and once time has run out for everything,
-// nothing is left in the market's account but what a stranger sent there.
+// INV-ESCROW, INV-RESERVED, INV-ITEMS, INV-DEADLINE, INV-TOTALS, INV-DEPOSIT and the conservation of
+// coins hold after any sequence of messages by anyone, blocks, accounts that cannot be paid, and
+// restarts through genesis; a message that fails changes nothing; what the totals say was burned is
+// what the supply has lost; and once time has run out for everything, nothing is left in the market's
+// account but what a stranger sent there, and nothing in its state but totals, reputations and open
+// offers.
 func TestMarketStateMachine(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		f := newFixture(t)
 		f.sellers(t, 3)
 		f.params(t, func(p *marketv1.Params) {
 			p.GraceSeconds, p.DeadlinesPerBlock, p.MaxBidsPerOrder, p.MaxItemsPerLease = 50, 3, 2, 4
+			p.RetentionSeconds = 3600
 		})
 		f.rich(consumer(0), consumer(1))
 		gift := sdk.NewInt64Coin(denom, 7)
 		f.Bank.Mint(f.Ctx, consumer(0), gift)
 		if err := f.Bank.SendCoinsFromAccountToModule(f.Ctx, consumer(0), "market", sdk.NewCoins(gift)); err != nil {
 			t.Fatal(err)
+		}
+		supply := f.Bank.Supply(f.Ctx, denom)
+		burned := func() {
+			_, fees, err := f.keeper.Settled(f.Ctx, 0)
+			if lost := supply.Sub(f.Bank.Supply(f.Ctx, denom)); err != nil || !fees.Equal(lost) {
+				r.Fatalf("the totals say %s were burned (%v), the supply has lost %s", fees, err, lost)
+			}
 		}
 		try := func(msg proto.Message) error {
 			before := f.Hash()
@@ -264,15 +274,20 @@ func TestMarketStateMachine(t *testing.T) {
 			},
 			"block":   func(r *rapid.T) { f.block(r, rapid.Int64Range(1, 60).Draw(r, "seconds")) },
 			"sleep":   func(r *rapid.T) { f.Pass(seconds("seconds")) },
+			"long":    func(r *rapid.T) { f.Pass(10 * seconds("seconds")) },
 			"restart": func(r *rapid.T) { f.restart(r) },
-			"":        func(r *rapid.T) { f.check(r) },
+			"":        func(r *rapid.T) { f.check(r); burned() },
 		})
 
-		// Everything comes to its end: nothing is ever stranded.
+		// Everything comes to its end: nothing is ever stranded, and nothing stays for ever.
 		for range 200 {
 			f.block(r, 1000)
 		}
 		f.check(r)
+		burned()
+		if g := state(); len(g.Leases)+len(g.Items)+len(g.Orders)+len(g.Bids) > 0 {
+			r.Fatalf("%d leases, %d items, %d orders and %d bids are never removed", len(g.Leases), len(g.Items), len(g.Orders), len(g.Bids))
+		}
 		if left := f.Bank.GetBalance(f.Ctx, moduleAccount, denom); !left.Equal(gift) {
 			r.Fatalf("%s is left in the market's account, want %s", left, gift)
 		}

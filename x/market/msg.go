@@ -88,15 +88,17 @@ func (s msgServer) CloseOffer(ctx context.Context, msg *marketv1.MsgCloseOffer) 
 	if err != nil {
 		return nil, err
 	}
-	o, err := s.operatedOffer(ctx, msg.Id, operator)
+	if _, err := s.operatedOffer(ctx, msg.Id, operator); err != nil {
+		return nil, err
+	}
+	b, err := s.openBook(ctx)
 	if err != nil {
 		return nil, err
 	}
-	o.State = marketv1.OfferState_OFFER_STATE_CLOSED
-	if err := s.offers.Set(ctx, o.Id, o); err != nil {
-		return nil, errorsmod.Wrapf(err, "writing offer %d", o.Id)
+	if err := b.closeOffer(msg.Id); err != nil {
+		return nil, err
 	}
-	return &marketv1.MsgCloseOfferResponse{}, emit(ctx, &marketv1.EventOfferClosed{Id: o.Id})
+	return &marketv1.MsgCloseOfferResponse{}, b.commit()
 }
 
 // OpenLease takes offers and locks escrow.

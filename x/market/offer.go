@@ -79,3 +79,18 @@ func (k *Keeper) operatedOffer(ctx context.Context, id uint64, operator string) 
 	}
 	return o, nil
 }
+
+// closeOffer ends an open offer; it stays for its readers for a while, and for the items that reserve
+// something of it.
+func (b *book) closeOffer(id uint64) error {
+	v, err := b.offer(id)
+	if err != nil {
+		return err
+	}
+	o := v.edit()
+	o.State = marketv1.OfferState_OFFER_STATE_CLOSED
+	o.Deadline = b.now + b.params.RetentionSeconds
+	b.chargeDeadlines(deadlinesPerOffer)
+	b.emit(&marketv1.EventOfferClosed{Id: id})
+	return nil
+}

@@ -105,7 +105,7 @@ func (b *book) openOrder(consumer account, o marketv1.Order) (uint64, error) {
 	b.orders.put(o.Id, queuedOrder{Order: o}).edit()
 	b.chargeDeadlines(deadlinesPerOrder)
 	if o.Rule == marketv1.AwardRule_AWARD_RULE_LOWEST { // no message will open its lease
-		b.chargeDeadlines(uint64(o.Devices) * deadlinesPerItem)
+		b.chargeDeadlines(deadlinesPerLease + uint64(o.Devices)*deadlinesPerItem)
 	}
 	b.emit(&marketv1.EventOrderCreated{Id: o.Id, Consumer: consumer.text, Resource: o.Resource})
 	return o.Id, nil
@@ -328,22 +328,22 @@ func (b *book) cancel(o marketv1.Order) error {
 	return nil
 }
 
-// end writes an order that is over when the book is committed.
+// end writes an order that is over when the book is committed; it stays for its readers for a while.
 func (b *book) end(o marketv1.Order) {
 	queued := o.Deadline
-	o.Deadline = 0
+	o.Deadline = b.now + b.params.RetentionSeconds
 	b.orders.put(o.Id, queuedOrder{o, queued}).edit()
 }
 
 // meetOrder ends an order whose time is up: the rule awards it if enough of its bids can be, and
-// otherwise it is cancelled. The work grows with the bids looked at.
-func (b *book) meetOrder(id uint64) (work int, err error) {
-	o, err := b.k.order(b.ctx, id)
+// otherwise it is cancelled. The work grows with the bids looked at. An order that is over is removed.
+func (b *book) meetOrder(entry deadlineKey) (work int, err error) {
+	o, err := b.k.order(b.ctx, entry.K3())
 	if err != nil {
 		return 1, err
 	}
 	if o.State != marketv1.OrderState_ORDER_STATE_OPEN {
-		return 1, errorsmod.Wrapf(ErrOrderClosed, "order %d is %s", id, o.State)
+		return b.k.pruneOrder(b.ctx, entry)
 	}
 	work = 1
 	var winners []marketv1.Bid

@@ -29,6 +29,10 @@ const (
 	mostDeadlinesPerBlock = 10_000
 	mostOffersPerDevice   = 256
 	mostBiddingSeconds    = 30 * day
+	// What is over can be read for an hour at least: whoever follows the chain must be able to see
+	// how it ended.
+	leastRetentionSeconds = 3600
+	mostRetentionSeconds  = 10 * 365 * day
 )
 
 // DefaultParams are the parameters of a new chain.
@@ -44,6 +48,7 @@ func DefaultParams() marketv1.Params {
 		DeadlinesPerBlock:    200,
 		MaxOffersPerDevice:   16,
 		MaxBiddingSeconds:    7 * day,
+		RetentionSeconds:     30 * day,
 	}
 }
 
@@ -72,6 +77,7 @@ func validateParams(p marketv1.Params) error {
 		{"deadlines_per_block", int64(p.DeadlinesPerBlock), 1, mostDeadlinesPerBlock},
 		{"max_offers_per_device", int64(p.MaxOffersPerDevice), 1, mostOffersPerDevice},
 		{"max_bidding_seconds", p.MaxBiddingSeconds, 1, mostBiddingSeconds},
+		{"retention_seconds", p.RetentionSeconds, leastRetentionSeconds, mostRetentionSeconds},
 	} {
 		if bound.value < bound.least || bound.value > bound.most {
 			return errorsmod.Wrapf(ErrParams, "%s %d: want %d to %d", bound.field, bound.value, bound.least, bound.most)

@@ -9,6 +9,7 @@ import (
 	"github.com/cosmos/cosmos-sdk/types/query"
 
 	marketv1 "github.com/cairn-network/cairn/api/cairn/market/v1"
+	"github.com/cairn-network/cairn/internal/modkit"
 )
 
 // queryServer answers the module's queries.
@@ -163,6 +164,15 @@ func (s queryServer) Orders(ctx context.Context, req *marketv1.QueryOrdersReques
 func (s queryServer) Reputation(ctx context.Context, req *marketv1.QueryReputationRequest) (*marketv1.QueryReputationResponse, error) {
 	r, err := s.k.reputation(ctx, req.Device)
 	return &marketv1.QueryReputationResponse{Reputation: r}, err
+}
+
+// Totals gives what has been settled for a device, a resource or everything, by denomination.
+func (s queryServer) Totals(ctx context.Context, req *marketv1.QueryTotalsRequest) (*marketv1.QueryTotalsResponse, error) {
+	if req.Device != 0 && req.Resource != "" {
+		return nil, errorsmod.Wrapf(ErrField, "device %d and resource %q: name one of them", req.Device, modkit.Clip(req.Resource))
+	}
+	totals, err := s.k.totalsOf(ctx, req.Device, req.Resource)
+	return &marketv1.QueryTotalsResponse{Totals: totals}, err
 }
 
 // stateOf is the key of a state index for what belongs to something: in one state only, or, as a

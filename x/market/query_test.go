@@ -155,7 +155,7 @@ func TestWhatIsNotThere(t *testing.T) {
 		}
 	}
 	r, err := f.query.Reputation(f.Ctx, &marketv1.QueryReputationRequest{Device: 9})
-	if err != nil || r.Reputation.Device != 9 || !r.Reputation.Earned.IsZero() {
+	if err != nil || r.Reputation.Device != 9 || r.Reputation.Completed != 0 {
 		t.Errorf("reputation of a stranger: %+v, %v", r, err)
 	}
 }

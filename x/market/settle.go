@@ -134,7 +134,7 @@ func (b *book) payable(lease, device uint64) (leaseVolume, itemVolume, error) {
 	if i.value.State == marketv1.ItemState_ITEM_STATE_CLOSED {
 		return nil, nil, errorsmod.Wrapf(ErrItemClosed, "lease %d, device %d", lease, device)
 	}
-	if until, ending := b.graceEnd(l.value, i.value.LeaseItem); ending && b.now >= until {
+	if until, ending := b.graceEnd(l.value.Lease, i.value.LeaseItem); ending && b.now >= until {
 		return nil, nil, errorsmod.Wrapf(ErrItemClosed, "lease %d, device %d: grace window ended at %d, block time %d", lease, device, until, b.now)
 	}
 	return l, i, nil

@@ -183,11 +183,12 @@ func (c *Chain) DeviceItems(_ context.Context, device uint64) ([]marketv1.LeaseI
 	return items, c.failure
 }
 
-// Reputation implements storagenode.Chain.
-func (c *Chain) Reputation(_ context.Context, device uint64) (marketv1.Reputation, error) {
+// Totals implements storagenode.Chain.
+func (c *Chain) Totals(_ context.Context, device uint64, _ string) ([]marketv1.Total, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return marketv1.Reputation{Device: device, Earned: c.earnedLocked(device)}, c.failure
+	total := marketv1.Total{Device: device, Denom: price.Denom, Paid: c.earnedLocked(device), Burned: math.ZeroInt(), Units: math.ZeroInt()}
+	return []marketv1.Total{total}, c.failure
 }
 
 // MarketParams implements storagenode.Chain.

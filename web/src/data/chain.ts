@@ -75,7 +75,13 @@ export interface Item {
 export interface Reputation {
   completed: number;
   abandoned: number;
-  earned: bigint;
+}
+
+/** What has been settled since the chain began, in acairn. */
+export interface Settled {
+  /** Net, to owners. */
+  paid: bigint;
+  burned: bigint;
 }
 
 function coin(value: unknown): Coin {
@@ -172,7 +178,7 @@ const PAGE = 200;
 const MOST_PAGES = 5;
 
 /** Walks a list query to its end or to 1,000 entries. */
-async function walk<T>(
+export async function walk<T>(
   path: string,
   field: string,
   read: (value: unknown) => T,
@@ -229,8 +235,18 @@ export async function reputation(of: string, signal: AbortSignal): Promise<Reput
   return {
     completed: small(r["completed"]) ?? 0,
     abandoned: small(r["abandoned"]) ?? 0,
-    earned: wholeOr0(r["earned"]),
   };
+}
+
+/** What all devices have been paid, or one of them. */
+export async function settled(device: string | undefined, signal: AbortSignal): Promise<Settled> {
+  return readSettled(await get("/api/chain/cairn/market/v1/totals" + query({ device }), signal));
+}
+
+/** A list of totals by denomination, of which the page shows CAIRN's; nothing settled yet is 0. */
+export function readSettled(value: unknown): Settled {
+  const total = object(list(object(value)["totals"], object).find((t) => text(t["denom"]) === "acairn"));
+  return { paid: wholeOr0(total["paid"]), burned: wholeOr0(total["burned"]) };
 }
 
 /** The balance of an account in acairn. */
@@ -254,12 +270,6 @@ export async function escrow(signal: AbortSignal): Promise<bigint> {
 export function moduleAddress(account: unknown): string {
   const a = object(account);
   return text(object(a["base_account"])["address"]) || text(object(a["value"])["address"]);
-}
-
-/** The part of every payment that is burned, in basis points. */
-export async function feeBps(signal: AbortSignal): Promise<number> {
-  const answer = object(await get("/api/chain/cairn/market/v1/params", signal));
-  return small(object(answer["params"])["fee_bps"]) ?? 0;
 }
 
 // Blocks, from CometBFT's RPC.

@@ -1,7 +1,16 @@
 // Reading what the network says, in the shapes of its real parts and in none at all.
 
 import { describe, expect, test } from "vitest";
-import { moduleAddress, readBlock, readDevice, readEvent, readItem, readLease, readOffer } from "./chain.ts";
+import {
+  moduleAddress,
+  readBlock,
+  readDevice,
+  readEvent,
+  readItem,
+  readLease,
+  readOffer,
+  readSettled,
+} from "./chain.ts";
 import { failure, query } from "./http.ts";
 import { happening } from "./happening.ts";
 import { enumWord, hexOfBase64, id, moment } from "./json.ts";
@@ -198,6 +207,15 @@ test("failures by kind", () => {
   expect(failure(404, { code: 5, message: "device 9: not found" }).kind).toBe("missing");
   expect(failure(502, { code: "unreachable", message: "m" }).kind).toBe("down");
   expect(failure(400, null)).toMatchObject({ kind: "other", message: "status 400" });
+});
+
+test("what was settled and burned is the chain's figure in CAIRN, not one made up from the fee", () => {
+  const totals = [
+    { denom: "aaa", paid: "7", burned: "7" },
+    { denom: "acairn", paid: "98123456789012345678", burned: "2515985558692624248" },
+  ];
+  expect(readSettled({ totals })).toEqual({ paid: 98123456789012345678n, burned: 2515985558692624248n });
+  expect(readSettled({ totals: [] })).toEqual({ paid: 0n, burned: 0n });
 });
 
 test("queries leave out what is not set and escape the rest", () => {

@@ -1,7 +1,17 @@
 // Routes live in the fragment, so that the page works from any path and needs no server's help:
 // #/devices, #/devices/3.
 
-export const VIEWS = ["overview", "blocks", "devices", "leases", "storage", "buckets", "accounts"] as const;
+export const VIEWS = [
+  "overview",
+  "blocks",
+  "devices",
+  "leases",
+  "storage",
+  "buckets",
+  "proofs",
+  "votes",
+  "accounts",
+] as const;
 
 export type View = (typeof VIEWS)[number];
 
@@ -16,6 +26,7 @@ const KEY: Partial<Record<View, RegExp>> = {
   blocks: /^[1-9]\d{0,18}$/,
   devices: /^[1-9]\d{0,19}$/,
   leases: /^[1-9]\d{0,19}$/,
+  votes: /^[1-9]\d{0,18}$/,
   accounts: /^(cairn1[a-z0-9]{38}|0x[0-9a-fA-F]{40})$/,
   storage: /^[a-z0-9][a-z0-9.-]{1,62}$/,
 };
