@@ -480,6 +480,7 @@ func (b *book) finish(l leaseVolume, i itemVolume, how ending) error {
 		lease.State = marketv1.LeaseState_LEASE_STATE_CLOSED
 		lease.Deadline = b.now + b.params.RetentionSeconds
 	}
+	r.LastEnded = b.now
 	if how == abandoned {
 		r.Abandoned++
 	} else {
