@@ -43,6 +43,7 @@ func writeForEver(dir string, seed uint64) error {
 	if err != nil {
 		return err
 	}
+	crowd(s, wholeGathers-2) // so that eight writers of larger pieces meet both ways of writing
 	failed := make(chan error, 10)
 	go func() {
 		for {

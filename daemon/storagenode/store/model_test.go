@@ -149,6 +149,18 @@ func (m *model) counters(t *rapid.T) {
 	}
 }
 
+// crowd makes a store stream larger pieces as if n others were being gathered, until it is undone.
+func crowd(s *Store, n int) (undo func()) {
+	for range n {
+		s.gathers <- struct{}{}
+	}
+	return func() {
+		for range n {
+			<-s.gathers
+		}
+	}
+}
+
 // TestModel lets a store and a map run side by side through writes, deletions, compactions,
 // restarts, power cuts and faults of the disk.
 func TestModel(t *testing.T) {
@@ -167,6 +179,9 @@ func TestModel(t *testing.T) {
 				p.expiry = m.now + int64(rapid.IntRange(1, 3*7*24*3600).Draw(t, "in"))
 			}
 			until := m.now + int64(rapid.SampledFrom([]int{0, 1e6, 2e6}).Draw(t, "until"))
+			if rapid.Bool().Draw(t, "crowded") {
+				defer crowd(m.s, wholeGathers)()
+			}
 			w, err := m.s.Create(k, CreateOptions{Size: uint32(p.size), Expiry: p.expiry, Until: until})
 			if h, ok := m.held[k]; ok && !m.expired(h) {
 				if !errors.Is(err, ErrExists) {

@@ -20,7 +20,7 @@ import (
 func OpenStore(config Config) (*Store, error) {
 	config.fill()
 	s := &Store{
-		config: config, fs: config.FS, kick: make(chan struct{}, 1),
+		config: config, fs: config.FS, kick: make(chan struct{}, 1), gathers: make(chan struct{}, wholeGathers),
 		logs: map[uint32]*logFile{}, active: map[class]*logFile{}, leases: map[uint64]*lease{},
 	}
 	if err := s.recover(); err != nil {

@@ -125,6 +125,8 @@ type Store struct {
 	journal atomic.Pointer[journal]
 
 	claims [shards]claims
+	// gathers holds a token for each larger piece that is in memory before its write.
+	gathers chan struct{}
 
 	incoming   atomic.Int64 // extents of records being written
 	disk       atomic.Int64 // bytes of all logs, incoming included

@@ -8,13 +8,25 @@ import (
 	"github.com/cairn-network/cairn/core/piece"
 )
 
-// gatherSize is how much of a piece is gathered before it is written. Pieces up to this size are
-// written by one system call, as a whole record.
-const gatherSize = 64 << 10
+// Pieces are gathered and go to the log as whole records, by one system call each: the kernel's cost
+// of a write is per call and page, and a piece that is given up leaves nothing behind. A store
+// gathers any number of small pieces and at most wholeGathers larger ones at a time (clients decide
+// how many they begin, not how much memory that takes); a piece beyond goes to the log as it comes,
+// in parts of gatherSize.
+const (
+	gatherSize   = 64 << 10
+	wholeGathers = 32
+)
 
-const gatherBuffer = recordHeaderSize + gatherSize + 4*(gatherSize/blockSize) + trailerSize
+type (
+	smallGather [recordHeaderSize + gatherSize + 4*(gatherSize/blockSize) + trailerSize]byte
+	wholeGather [recordHeaderSize + maxPiece + 4*maxBlocks + trailerSize]byte
+)
 
-var gatherPool = sync.Pool{New: func() any { return new([gatherBuffer]byte) }}
+var (
+	smallPool = sync.Pool{New: func() any { return new(smallGather) }}
+	wholePool = sync.Pool{New: func() any { return new(wholeGather) }}
+)
 
 // CreateOptions say what is known of a piece before its bytes come.
 type CreateOptions struct {
@@ -39,15 +51,65 @@ type Writer struct {
 	off     int64    // of the record
 	written int      // bytes taken by Write
 	flushed int      // of those, in the log
-	gather  *[gatherBuffer]byte
 	sums    blockSums
 	err     error
 	ended   bool
+
+	mode  gathering
+	small *smallGather // of a piece that fits, or, streamed, of a part
+	whole *wholeGather
+}
+
+// gathering is how a Writer keeps what it was given until it writes.
+type gathering uint8
+
+const (
+	undecided gathering = iota
+	inSmall
+	inWhole
+	streamed
+)
+
+// gather returns the record that is being put together; nil when the piece is streamed.
+func (w *Writer) gather() []byte {
+	if w.mode == undecided {
+		switch {
+		case w.header.size <= gatherSize:
+			w.mode, w.small = inSmall, smallPool.Get().(*smallGather)
+		default:
+			select {
+			case w.s.gathers <- struct{}{}:
+				w.mode, w.whole = inWhole, wholePool.Get().(*wholeGather)
+			default:
+				w.mode = streamed
+			}
+		}
+	}
+	switch w.mode {
+	case inSmall:
+		return w.small[:]
+	case inWhole:
+		return w.whole[:]
+	}
+	return nil
+}
+
+// ungather gives the memory back.
+func (w *Writer) ungather() {
+	if w.small != nil {
+		smallPool.Put(w.small)
+		w.small = nil
+	}
+	if w.whole != nil {
+		wholePool.Put(w.whole)
+		w.whole = nil
+		<-w.s.gathers
+	}
 }
 
 // Create begins a piece. It claims the key until the Writer ends: ErrExists when another has it. It
 // checks room and limit now, for all of the size: ErrNoSpace, ErrQuota, ErrTooLarge. Nothing is
-// written before the first full buffer, so that a caller who never sends costs nothing but memory.
+// written before the first full buffer (mostly the whole piece), so that a caller who never sends costs nothing but memory.
 func (s *Store) Create(key Key, o CreateOptions) (*Writer, error) {
 	if o.Size > maxPiece {
 		return nil, fmt.Errorf("creating piece %s: %w: %d bytes, at most %d", key, ErrTooLarge, o.Size, maxPiece)
@@ -102,30 +164,40 @@ func (w *Writer) Write(p []byte) (int, error) {
 		return 0, w.err
 	}
 	w.sums.add(p)
+	at := w.written
 	w.written += len(p)
-	for rest := p; len(rest) > 0; {
-		gathered := w.written - len(rest) - w.flushed
-		if gathered == 0 && len(rest) >= blockSize && w.header.size > gatherSize {
-			if w.err = w.flush(rest); w.err != nil {
-				return 0, w.err
-			}
-			break
-		}
-		if w.gather == nil {
-			w.gather = gatherPool.Get().(*[gatherBuffer]byte)
-		}
-		n := copy(w.gather[recordHeaderSize+gathered:recordHeaderSize+gatherSize], rest)
-		rest = rest[n:]
-		if gathered+n == gatherSize && w.header.size > gatherSize {
-			if w.err = w.flush(w.gather[recordHeaderSize : recordHeaderSize+gatherSize]); w.err != nil {
-				return 0, w.err
-			}
-		}
+	if record := w.gather(); record != nil {
+		copy(record[recordHeaderSize+at:], p)
+		return len(p), nil
+	}
+	if w.err = w.stream(p, at-w.flushed); w.err != nil {
+		return 0, w.err
 	}
 	return len(p), nil
 }
 
-// flush writes bytes of a piece that is too large to gather.
+// stream takes the next bytes of a piece that is written as it comes; gathered are in memory already.
+func (w *Writer) stream(p []byte, gathered int) error {
+	for len(p) > 0 {
+		if gathered == 0 && len(p) >= blockSize {
+			return w.flush(p)
+		}
+		if w.small == nil {
+			w.small = smallPool.Get().(*smallGather)
+		}
+		n := copy(w.small[gathered:gatherSize], p)
+		p = p[n:]
+		if gathered += n; gathered == gatherSize {
+			if err := w.flush(w.small[:gatherSize]); err != nil {
+				return err
+			}
+			gathered = 0
+		}
+	}
+	return nil
+}
+
+// flush writes bytes of a piece that is streamed.
 func (w *Writer) flush(p []byte) error {
 	if w.log == nil {
 		err := w.s.place(w.class, func(l *logFile) error {
@@ -155,8 +227,8 @@ func (w *Writer) Commit(root piece.Root) (Info, error) {
 	}
 	info := Info{Key: w.header.key, Root: root, Size: w.header.size, Expiry: w.header.expiry}
 	if w.err == nil {
-		if w.header.size > gatherSize && w.written > w.flushed {
-			w.err = w.flush(w.gather[recordHeaderSize : recordHeaderSize+w.written-w.flushed])
+		if w.mode == streamed && w.written > w.flushed {
+			w.err = w.flush(w.small[:w.written-w.flushed])
 		}
 		if w.err == nil {
 			w.err = w.finish(&info)
@@ -178,17 +250,14 @@ func (w *Writer) finish(info *Info) error {
 	info.Stored = s.config.Now().Unix()
 	t := trailer{seq: s.seq.Add(1), root: info.Root, stored: info.Stored}
 	var err error
-	if w.header.size <= gatherSize {
-		if w.gather == nil {
-			w.gather = gatherPool.Get().(*[gatherBuffer]byte)
-		}
+	if record := w.gather(); record != nil {
 		n := extent(w.header.size)
 		sums := w.sums.finish()
 		err = s.place(w.class, func(l *logFile) error {
 			off, err := l.append(n, s.config.LogSize, func(off int64) []byte {
-				w.header.put(w.gather[:], l.seed, off)
-				putFooter(w.gather[recordHeaderSize+w.header.size:], l.seed, off, w.header.size, sums, t)
-				return w.gather[:n]
+				w.header.put(record, l.seed, off)
+				putFooter(record[recordHeaderSize+w.header.size:], l.seed, off, w.header.size, sums, t)
+				return record[:n]
 			})
 			if err == nil {
 				l.acquire()
@@ -248,10 +317,7 @@ func (w *Writer) Abort() {
 
 func (w *Writer) close() {
 	w.ended = true
-	if w.gather != nil {
-		gatherPool.Put(w.gather)
-		w.gather = nil
-	}
+	w.ungather()
 	w.owner.mu.Lock()
 	w.owner.incoming -= uint64(w.header.size)
 	w.owner.mu.Unlock()
