@@ -36,7 +36,7 @@ var moduleAccounts = map[string][]string{
 	feemarkettypes.ModuleName: nil,
 	erc20types.ModuleName:     {authtypes.Minter, authtypes.Burner}, // converts between coins and tokens
 
-	device.ModuleName: nil,                // holds deposits and bonds
+	device.ModuleName: {authtypes.Burner}, // holds deposits and bonds, burns what is forfeited
 	market.ModuleName: {authtypes.Burner}, // holds escrow, burns the fee of each settlement
 }
 

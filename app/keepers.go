@@ -153,6 +153,7 @@ func (app *App) buildKeepers(options servertypes.AppOptions) error {
 	app.Market = market.NewKeeper(cdc, service(market.StoreKey), AddressCodec(), app.Bank, app.Device, gov)
 	// A device retires only when the market owes nothing through it, and the market asks for devices.
 	app.Device.SetObligations(app.Market)
+	app.Device.SetBeacons(app.Audit)
 	app.Storage = storage.NewKeeper(cdc, service(storage.StoreKey), AddressCodec(), gov)
 	return nil
 }

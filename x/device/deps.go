@@ -4,13 +4,25 @@ import (
 	"context"
 
 	sdk "github.com/cosmos/cosmos-sdk/types"
+
+	auditv1 "github.com/cairn-network/cairn/api/cairn/audit/v1"
 )
 
-// BankKeeper holds deposits and bonds in the module's account.
+// BankKeeper holds deposits and bonds in the module's account, and burns what is forfeited.
 type BankKeeper interface {
 	SendCoinsFromAccountToModule(ctx context.Context, from sdk.AccAddress, module string, amount sdk.Coins) error
 	SendCoinsFromModuleToAccount(ctx context.Context, module string, to sdk.AccAddress, amount sdk.Coins) error
+	BurnCoins(ctx context.Context, module string, amount sdk.Coins) error
 	GetBalance(ctx context.Context, account sdk.AccAddress, denom string) sdk.Coin
+}
+
+// Beacons knows the randomness that nobody could foresee, by which evidence is shown to be fresh.
+// x/audit implements it; the keeper takes it late (SetBeacons).
+type Beacons interface {
+	// Current is the epoch under way.
+	Current(ctx context.Context) (auditv1.Epoch, error)
+	// EpochAt is an epoch that is still kept, or an error.
+	EpochAt(ctx context.Context, number uint64) (auditv1.Epoch, error)
 }
 
 // Obligations knows what a device still owes to others. The market implements it; it in turn

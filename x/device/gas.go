@@ -4,3 +4,7 @@ package device
 // at registration: what the SDK charges for one secp256k1 signature, so that a signature costs the
 // same in a message as around it.
 const gasSignature = 1_000
+
+// gasEvidenceSignature is charged for each signature of evidence, with its certificate or TPM
+// structure, before it is looked at.
+const gasEvidenceSignature = 20_000

@@ -2,8 +2,11 @@ package device
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 
+	"cosmossdk.io/collections"
 	errorsmod "cosmossdk.io/errors"
 
 	devicev1 "github.com/cairn-network/cairn/api/cairn/device/v1"
@@ -45,6 +48,94 @@ func ValidateGenesis(g *devicev1.GenesisState) error {
 			return errorsmod.Wrapf(ErrGenesis, "nonces[%d]: %q stands twice", i, modkit.Clip(n.Owner))
 		}
 		owners[n.Owner] = true
+	}
+	return validateStanding(g)
+}
+
+// validateStanding checks what a genesis says about the standing of devices: trust, attestations,
+// revocations, credentials, rules and bans.
+func validateStanding(g *devicev1.GenesisState) error {
+	seen := make(map[string]bool)
+	once := func(format string, args ...any) error {
+		key := fmt.Sprintf(format, args...)
+		if seen[key] {
+			return errorsmod.Wrapf(ErrGenesis, "%s stands twice", modkit.Clip(key))
+		}
+		seen[key] = true
+		return nil
+	}
+	for i, a := range g.Trust {
+		f, err := fingerprint(a)
+		if err == nil {
+			err = once("trust %s %x", a.Use, f)
+		}
+		if err != nil {
+			return errorsmod.Wrapf(err, "trust[%d]", i)
+		}
+	}
+	for i, a := range g.Attestations {
+		if a.Tier != tierOf[a.Kind] || a.Tier == 0 || a.Device == 0 || a.Device >= g.NextId {
+			return errorsmod.Wrapf(ErrGenesis, "attestations[%d] of device %d: kind %s, tier %d", i, a.Device, a.Kind, a.Tier)
+		}
+		if err := once("attestation %s of device %d", a.Kind, a.Device); err != nil {
+			return err
+		}
+	}
+	for i, r := range g.Revocations {
+		err := checkHash("anchor", r.Anchor)
+		if err == nil {
+			err = once("revocation %x", r.Anchor)
+		}
+		if err != nil {
+			return errorsmod.Wrapf(err, "revocations[%d]", i)
+		}
+	}
+	for i, c := range g.Credentials {
+		err := checkCredential(c)
+		if err == nil {
+			err = once("credential %s of %q, device %d", c.Kind, c.Owner, c.Device)
+		}
+		if err != nil {
+			return errorsmod.Wrapf(err, "credentials[%d]", i)
+		}
+	}
+	for i, r := range g.Rules {
+		err := checkRule(r)
+		if err == nil {
+			err = once("rule for %s in %q", r.Resource, r.Region)
+		}
+		if err != nil {
+			return errorsmod.Wrapf(err, "rules[%d]", i)
+		}
+	}
+	for i, b := range g.Bans {
+		err := checkBan(b)
+		if err == nil {
+			err = once("ban of device %d", b.Device)
+		}
+		if err != nil {
+			return errorsmod.Wrapf(err, "bans[%d]", i)
+		}
+	}
+	return nil
+}
+
+// checkBan checks what must hold of any ban in the store.
+func checkBan(b devicev1.Ban) error {
+	if _, known := devicev1.BanState_name[int32(b.State)]; !known || b.State == devicev1.BanState_BAN_STATE_UNSPECIFIED {
+		return errorsmod.Wrapf(ErrGenesis, "ban of device %d: state %d is none", b.Device, b.State)
+	}
+	if b.Appeal == nil {
+		if b.State == devicev1.BanState_BAN_STATE_APPEALED || b.State == devicev1.BanState_BAN_STATE_LAPSED {
+			return errorsmod.Wrapf(ErrGenesis, "ban of device %d is %s without an appeal", b.Device, b.State)
+		}
+		return nil
+	}
+	if err := checkAmount(b.Appeal.Deposit.Amount); err != nil {
+		return errorsmod.Wrapf(ErrGenesis, "ban of device %d: deposit: %s", b.Device, err)
+	}
+	if b.State != devicev1.BanState_BAN_STATE_APPEALED && b.Appeal.Deposit.IsPositive() {
+		return errorsmod.Wrapf(ErrGenesis, "ban of device %d is %s and holds %s", b.Device, b.State, b.Appeal.Deposit)
 	}
 	return nil
 }
@@ -108,6 +199,54 @@ func (k *Keeper) InitGenesis(ctx context.Context, g *devicev1.GenesisState) erro
 			return errorsmod.Wrapf(err, "writing nonce of %s", owner)
 		}
 	}
+	return k.initStanding(ctx, g)
+}
+
+func (k *Keeper) initStanding(ctx context.Context, g *devicev1.GenesisState) error {
+	for _, a := range g.Trust {
+		if err := k.trustIn(ctx, a); err != nil {
+			return err
+		}
+	}
+	for _, a := range g.Attestations {
+		var err error
+		if _, a.Owner, err = k.parseAccount("owner", a.Owner); err != nil {
+			return errorsmod.Wrapf(err, "attestation of device %d", a.Device)
+		}
+		if err := k.attestations.Set(ctx, collections.Join(a.Device, int32(a.Kind)), a); err != nil {
+			return errorsmod.Wrapf(err, "writing attestation of device %d", a.Device)
+		}
+	}
+	for _, r := range g.Revocations {
+		if err := k.revocations.Set(ctx, r.Anchor, r); err != nil {
+			return errorsmod.Wrap(err, "writing a revocation")
+		}
+	}
+	for _, c := range g.Credentials {
+		var err error
+		if _, c.Owner, err = k.parseAccount("owner", c.Owner); err != nil {
+			return errorsmod.Wrapf(err, "credential %s", c.Kind)
+		}
+		if err := k.credentials.Set(ctx, collections.Join3(c.Owner, c.Device, c.Kind), c); err != nil {
+			return errorsmod.Wrapf(err, "writing credential %s", c.Kind)
+		}
+	}
+	for _, r := range g.Rules {
+		if err := k.rules.Set(ctx, collections.Join(r.Region, r.Resource), r); err != nil {
+			return errorsmod.Wrap(err, "writing a rule")
+		}
+	}
+	for _, b := range g.Bans {
+		if b.Appeal != nil {
+			var err error
+			if _, b.Appeal.Owner, err = k.parseAccount("owner", b.Appeal.Owner); err != nil {
+				return errorsmod.Wrapf(err, "ban of device %d", b.Device)
+			}
+		}
+		if err := k.bans.Set(ctx, b.Device, b); err != nil {
+			return errorsmod.Wrapf(err, "writing ban of device %d", b.Device)
+		}
+	}
 	return nil
 }
 
@@ -132,7 +271,28 @@ func (k *Keeper) ExportGenesis(ctx context.Context) (*devicev1.GenesisState, err
 		g.Nonces = append(g.Nonces, devicev1.OwnerNonce{Owner: owner, Nonce: nonce})
 		return false, nil
 	})
-	return g, errorsmod.Wrap(err, "reading nonces")
+	if err != nil {
+		return nil, errorsmod.Wrap(err, "reading nonces")
+	}
+	return g, errors.Join(
+		gather(ctx, k.trust, &g.Trust),
+		gather(ctx, k.attestations, &g.Attestations),
+		gather(ctx, k.revocations, &g.Revocations),
+		gather(ctx, k.credentials, &g.Credentials),
+		gather(ctx, k.rules, &g.Rules),
+		gather(ctx, k.bans, &g.Bans),
+	)
+}
+
+// gather appends all values of a map, in the order of their keys.
+func gather[K, V any](ctx context.Context, m interface {
+	Walk(context.Context, collections.Ranger[K], func(K, V) (bool, error)) error
+}, into *[]V,
+) error {
+	return m.Walk(ctx, nil, func(_ K, v V) (bool, error) {
+		*into = append(*into, v)
+		return false, nil
+	})
 }
 
 // checkDevice checks what a new device says about itself against the params in force.

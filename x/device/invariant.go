@@ -21,7 +21,8 @@ func (k *Keeper) Invariants() []modkit.Invariant {
 }
 
 // checkDeposits: INV-DEPOSIT: for every denomination, deposits and bonds of all devices that are
-// not retired add up to no more than the module account holds; a retired device holds none.
+// not retired, and deposits of appeals that are not decided, add up to no more than the module account
+// holds; a retired device and a decided appeal hold none.
 func (k *Keeper) checkDeposits(ctx context.Context) error {
 	owed := sdk.NewCoins()
 	err := k.devices.Walk(ctx, nil, func(id uint64, d devicev1.Device) (bool, error) {
@@ -35,9 +36,18 @@ func (k *Keeper) checkDeposits(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	err = k.bans.Walk(ctx, nil, func(_ uint64, b devicev1.Ban) (bool, error) {
+		if b.Appeal != nil {
+			owed = owed.Add(b.Appeal.Deposit)
+		}
+		return false, checkBan(b)
+	})
+	if err != nil {
+		return err
+	}
 	for _, coin := range owed {
 		if has := k.bank.GetBalance(ctx, k.account, coin.Denom); has.Amount.LT(coin.Amount) {
-			return fmt.Errorf("devices hold %s, the module account %s", coin, has)
+			return fmt.Errorf("devices and appeals hold %s, the module account %s", coin, has)
 		}
 	}
 	return nil

@@ -36,6 +36,7 @@ const (
 type Keeper struct {
 	bank        BankKeeper
 	obligations Obligations // nil until SetObligations
+	beacons     Beacons     // nil until SetBeacons
 	addresses   address.Codec
 	authority   string // canonical; may update params
 	account     sdk.AccAddress
@@ -48,7 +49,27 @@ type Keeper struct {
 	nonces collections.Map[string, uint64]
 	// holdings counts an owner's devices that are not retired (INV-HOLDINGS).
 	holdings collections.Map[string, uint64]
+
+	// trust is what governance trusts, by use and fingerprint.
+	trust collections.Map[trustKey, devicev1.TrustAnchor]
+	// attestations by device and kind, also those that no longer count.
+	attestations *collections.IndexedMap[attestationKey, devicev1.Attestation, attestationIndexes]
+	// revocations by anchor.
+	revocations collections.Map[[]byte, devicev1.Revocation]
+	// credentials by owner, device (0 for all of the owner's) and kind.
+	credentials collections.Map[credentialKey, devicev1.Credential]
+	// rules by region and resource.
+	rules collections.Map[ruleKey, devicev1.Rule]
+	// bans by device, past ones too.
+	bans collections.Map[uint64, devicev1.Ban]
 }
+
+type (
+	trustKey       = collections.Pair[int32, []byte]
+	attestationKey = collections.Pair[uint64, int32]
+	credentialKey  = collections.Triple[string, uint64, string]
+	ruleKey        = collections.Pair[string, string]
+)
 
 var (
 	paramsPrefix   = collections.NewPrefix(0)
@@ -60,6 +81,14 @@ var (
 	keyPrefix      = collections.NewPrefix(6)
 	noncesPrefix   = collections.NewPrefix(7)
 	holdingsPrefix = collections.NewPrefix(8)
+
+	trustPrefix        = collections.NewPrefix(16)
+	attestationsPrefix = collections.NewPrefix(17)
+	hardwarePrefix     = collections.NewPrefix(18)
+	revocationsPrefix  = collections.NewPrefix(19)
+	credentialsPrefix  = collections.NewPrefix(20)
+	rulesPrefix        = collections.NewPrefix(21)
+	bansPrefix         = collections.NewPrefix(22)
 )
 
 // deviceIndexes find devices by what people ask for. A retired device stays in all of them, so
@@ -69,6 +98,12 @@ type deviceIndexes struct {
 	Operator *indexes.Multi[string, uint64, devicev1.Device]
 	Kind     *indexes.Multi[string, uint64, devicev1.Device]
 	Key      *indexes.Unique[[]byte, uint64, devicev1.Device]
+}
+
+// attestationIndexes find the attestation that a piece of hardware stands behind; those of tier 1
+// stand together under no hardware.
+type attestationIndexes struct {
+	Hardware *indexes.Multi[[]byte, attestationKey, devicev1.Attestation]
 }
 
 // NewKeeper makes the module's keeper over its store. authority is the account that may change
@@ -116,6 +151,23 @@ func NewKeeper(
 			}),
 		nonces:   collections.NewMap(schema, noncesPrefix, "nonces", collections.StringKey, collections.Uint64Value),
 		holdings: collections.NewMap(schema, holdingsPrefix, "holdings", collections.StringKey, collections.Uint64Value),
+
+		trust: collections.NewMap(schema, trustPrefix, "trust",
+			collections.PairKeyCodec(collections.Int32Key, collections.BytesKey), codec.CollValue[devicev1.TrustAnchor](cdc)),
+		attestations: collections.NewIndexedMap(schema, attestationsPrefix, "attestations",
+			collections.PairKeyCodec(collections.Uint64Key, collections.Int32Key), codec.CollValue[devicev1.Attestation](cdc),
+			attestationIndexes{
+				Hardware: indexes.NewMulti(schema, hardwarePrefix, "attestations_by_hardware",
+					collections.BytesKey, collections.PairKeyCodec(collections.Uint64Key, collections.Int32Key),
+					func(_ attestationKey, a devicev1.Attestation) ([]byte, error) { return a.Hardware, nil }),
+			}),
+		revocations: collections.NewMap(schema, revocationsPrefix, "revocations",
+			collections.BytesKey, codec.CollValue[devicev1.Revocation](cdc)),
+		credentials: collections.NewMap(schema, credentialsPrefix, "credentials",
+			collections.TripleKeyCodec(collections.StringKey, collections.Uint64Key, collections.StringKey), codec.CollValue[devicev1.Credential](cdc)),
+		rules: collections.NewMap(schema, rulesPrefix, "rules",
+			collections.PairKeyCodec(collections.StringKey, collections.StringKey), codec.CollValue[devicev1.Rule](cdc)),
+		bans: collections.NewMap(schema, bansPrefix, "bans", collections.Uint64Key, codec.CollValue[devicev1.Ban](cdc)),
 	}
 	k.Schema, err = schema.Build()
 	if err != nil {
@@ -131,6 +183,14 @@ func (k *Keeper) SetObligations(obligations Obligations) {
 		panic("device: obligations set twice")
 	}
 	k.obligations = obligations
+}
+
+// SetBeacons names who knows the beacons; without it no evidence is accepted. It may be called once.
+func (k *Keeper) SetBeacons(beacons Beacons) {
+	if k.beacons != nil {
+		panic("device: beacons set twice")
+	}
+	k.beacons = beacons
 }
 
 // Params reads the module's parameters.
@@ -161,7 +221,8 @@ func (k *Keeper) Operated(ctx context.Context, id uint64, account string) (devic
 	return d, nil
 }
 
-// Active gives a device if it may take on new work now: ErrNotFound or ErrNotActive otherwise.
+// Active gives a device if it may take on new work now: ErrNotFound, ErrNotActive or ErrBanned
+// otherwise.
 func (k *Keeper) Active(ctx context.Context, id uint64) (devicev1.Device, error) {
 	d, err := k.Device(ctx, id)
 	if err != nil {
@@ -169,6 +230,13 @@ func (k *Keeper) Active(ctx context.Context, id uint64) (devicev1.Device, error)
 	}
 	if !active(d, sdk.UnwrapSDKContext(ctx).BlockTime().Unix()) {
 		return devicev1.Device{}, errorsmod.Wrapf(ErrNotActive, "device %d is %s", id, describe(d))
+	}
+	banned, err := k.Banned(ctx, id)
+	if err != nil {
+		return devicev1.Device{}, err
+	}
+	if banned {
+		return devicev1.Device{}, errorsmod.Wrapf(ErrBanned, "device %d", id)
 	}
 	return d, nil
 }

@@ -15,13 +15,10 @@ import (
 
 // msgServer answers the module's messages. Each handler parses, authorises, makes one change
 // and says so in one event.
-type msgServer struct {
-	*Keeper
-	*devicev1.UnimplementedMsgServer
-}
+type msgServer struct{ *Keeper }
 
 // NewMsgServer is the module's message service over a keeper.
-func NewMsgServer(k *Keeper) devicev1.MsgServer { return msgServer{Keeper: k} }
+func NewMsgServer(k *Keeper) devicev1.MsgServer { return msgServer{k} }
 
 // account reads the address in a field of a message.
 func (k *Keeper) parseAccount(field, text string) (sdk.AccAddress, string, error) {
@@ -289,12 +286,8 @@ func (s msgServer) Retire(ctx context.Context, msg *devicev1.MsgRetire) (*device
 
 // UpdateParams replaces all params; governance's.
 func (s msgServer) UpdateParams(ctx context.Context, msg *devicev1.MsgUpdateParams) (*devicev1.MsgUpdateParamsResponse, error) {
-	_, authority, err := s.parseAccount("authority", msg.Authority)
-	if err != nil {
+	if err := s.govern(msg.Authority); err != nil {
 		return nil, err
-	}
-	if authority != s.authority {
-		return nil, errorsmod.Wrapf(ErrNotAuthority, "authority %s: want %s", authority, s.authority)
 	}
 	if err := validateParams(msg.Params); err != nil {
 		return nil, err

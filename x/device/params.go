@@ -9,6 +9,7 @@ import (
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	devicev1 "github.com/cairn-network/cairn/api/cairn/device/v1"
+	"github.com/cairn-network/cairn/core/attest"
 	"github.com/cairn-network/cairn/core/price"
 	"github.com/cairn-network/cairn/internal/modkit"
 )
@@ -20,6 +21,19 @@ const (
 	maxKindBytes          = 32
 	mostDevicesPerOwner   = 10_000_000
 	defaultDevicesAnOwner = 10_000
+
+	day                 = 24 * 3600 // seconds
+	mostBeaconEpochs    = 10_000
+	leastAttestSeconds  = 3600
+	mostAttestSeconds   = 2 * 365 * day
+	mostAttesters       = attest.MaxActivations
+	leastEvidenceBytes  = 1024
+	mostEvidenceBytes   = 64 << 10
+	mostPCRDigests      = 256
+	maskOfPCRs          = 1<<24 - 1 // a PC's TPM has 24
+	leastAppealSeconds  = 3600
+	mostAppealSeconds   = 365 * day
+	defaultBeaconEpochs = 24
 )
 
 // DefaultParams are the parameters of a new chain.
@@ -29,6 +43,17 @@ func DefaultParams() devicev1.Params {
 		UnbondingSeconds:   7 * 24 * 3600,
 		Kinds:              []string{"charger", "compute", "gateway", "hotspot", "meter", "storage"},
 		MaxDevicesPerOwner: defaultDevicesAnOwner,
+		Attestation: devicev1.AttestationParams{
+			BeaconEpochs:        defaultBeaconEpochs,
+			TlsSeconds:          90 * day,
+			ManufacturerSeconds: 365 * day,
+			TpmSeconds:          90 * day,
+			Attesters:           2,
+			PcrMask:             0xff, // firmware, its settings, boot loader, secure boot
+			MaxEvidenceBytes:    24 << 10,
+		},
+		AppealDeposit: sdk.Coin{Denom: price.Denom, Amount: math.NewIntWithDecimal(100, price.Decimals)},
+		AppealSeconds: 30 * day,
 	}
 }
 
@@ -55,6 +80,45 @@ func validateParams(p devicev1.Params) error {
 	}
 	if p.MaxDevicesPerOwner == 0 || p.MaxDevicesPerOwner > mostDevicesPerOwner {
 		return errorsmod.Wrapf(ErrParams, "max_devices_per_owner %d: want 1 to %d", p.MaxDevicesPerOwner, mostDevicesPerOwner)
+	}
+	if p.AppealDeposit.Denom != p.Deposit.Denom {
+		return errorsmod.Wrapf(ErrParams, "appeal_deposit in %q: want %s", modkit.Clip(p.AppealDeposit.Denom), p.Deposit.Denom)
+	}
+	if err := checkAmount(p.AppealDeposit.Amount); err != nil {
+		return errorsmod.Wrapf(ErrParams, "appeal_deposit: %s", err)
+	}
+	if p.AppealSeconds < leastAppealSeconds || p.AppealSeconds > mostAppealSeconds {
+		return errorsmod.Wrapf(ErrParams, "appeal_seconds %d: want %d to %d", p.AppealSeconds, leastAppealSeconds, mostAppealSeconds)
+	}
+	return validateAttestation(p.Attestation)
+}
+
+func validateAttestation(p devicev1.AttestationParams) error {
+	for _, bound := range []struct {
+		field              string
+		value, least, most int64
+	}{
+		{"tls_seconds", p.TlsSeconds, leastAttestSeconds, mostAttestSeconds},
+		{"manufacturer_seconds", p.ManufacturerSeconds, leastAttestSeconds, mostAttestSeconds},
+		{"tpm_seconds", p.TpmSeconds, leastAttestSeconds, mostAttestSeconds},
+		{"attesters", int64(p.Attesters), 1, mostAttesters},
+		{"pcr_mask", int64(p.PcrMask), 1, maskOfPCRs},
+		{"max_evidence_bytes", int64(p.MaxEvidenceBytes), leastEvidenceBytes, mostEvidenceBytes},
+	} {
+		if bound.value < bound.least || bound.value > bound.most {
+			return errorsmod.Wrapf(ErrParams, "attestation.%s %d: want %d to %d", bound.field, bound.value, bound.least, bound.most)
+		}
+	}
+	if p.BeaconEpochs == 0 || p.BeaconEpochs > mostBeaconEpochs {
+		return errorsmod.Wrapf(ErrParams, "attestation.beacon_epochs %d: want 1 to %d", p.BeaconEpochs, mostBeaconEpochs)
+	}
+	if len(p.PcrDigests) > mostPCRDigests {
+		return errorsmod.Wrapf(ErrParams, "%d attestation.pcr_digests: at most %d", len(p.PcrDigests), mostPCRDigests)
+	}
+	for i, digest := range p.PcrDigests {
+		if len(digest) != hashBytes {
+			return errorsmod.Wrapf(ErrParams, "attestation.pcr_digests[%d] of %d bytes: want %d", i, len(digest), hashBytes)
+		}
 	}
 	return nil
 }
