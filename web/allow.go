@@ -13,7 +13,11 @@ import (
 var chainPaths = []string{
 	"cairn/device/v1/",                             // registry
 	"cairn/market/v1/",                             // offers, leases, orders, reputation
-	"cairn/storage/v1/",                            // anchors
+	"cairn/storage/v1/",                            // anchors, proofs, faults
+	"cairn/audit/v1/",                              // epochs, beacons, reports
+	"cairn/reward/v1/",                             // emission, claims, the need map
+	"cosmos/gov/v1/",                               // proposals and votes
+	"cosmos/staking/v1beta1/pool",                  // how many may vote
 	"cosmos/auth/v1beta1/module_accounts/",         // where the market keeps escrow
 	"cosmos/bank/v1beta1/balances/",                // accounts
 	"cosmos/bank/v1beta1/supply/by_denom",          // how much CAIRN there is

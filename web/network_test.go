@@ -256,6 +256,7 @@ func (n *network) serveChain(w http.ResponseWriter, r *http.Request) {
 			totals = []any{}
 		}
 		say(w, 200, object{"totals": totals})
+	case n.serveProofs(w, path, height, empty):
 	default:
 		say(w, 501, object{"code": 12, "message": "Not Implemented", "details": []any{}})
 	}

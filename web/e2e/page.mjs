@@ -177,7 +177,7 @@ const VIEWS = {
     route: "",
     text: ["Overview", "Who holds what", "granite", "In escrow", "41.23 CAIRN", "1.387 CAIRN", "851"],
   },
-  blocks: { route: "#/blocks", text: ["Blocks", "Proposer", "1,204"] },
+  blocks: { route: "#/blocks", text: ["Blocks", "Proposer", "Older blocks"] },
   block: {
     route: "#/blocks/1188",
     text: [
@@ -214,6 +214,22 @@ const VIEWS = {
     route: "#/buckets",
     text: ["photos", "12,480", "9.87 GB", "rclone", "http://127.0.0.1:9000", "Metadata snapshot 31"],
   },
+  proofs: {
+    route: "#/proofs",
+    text: [
+      "Proofs",
+      "slate",
+      "did not answer the challenge of epoch 39",
+      "4,000 CAIRN",
+      "rejected",
+      "2,750 CAIRN",
+    ],
+  },
+  votes: {
+    route: "#/votes",
+    text: ["Challenge devices twice as often", "storage: update params", "65 % of the power voted"],
+  },
+  vote: { route: "#/votes/2", text: ["Proposal 2", "cairn gov vote 2 yes"] },
   accounts: { route: "#/accounts", text: ["alice", "999,957.81 CAIRN", "700777", "http://127.0.0.1:8545"] },
 };
 

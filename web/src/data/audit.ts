@@ -280,6 +280,8 @@ export const HISTORY = 16;
 export async function history(device: string, signal: AbortSignal): Promise<Fact[]> {
   const now = (await epoch(signal)).number;
   const numbers = Array.from({ length: HISTORY }, (_, i) => now - HISTORY + 1 + i).filter((n) => n > 0);
-  const answers = await Promise.allSettled(numbers.map((n) => get(`${STORAGE}/facts/${n}/${device}`, signal)));
+  const answers = await Promise.allSettled(
+    numbers.map((n) => get(`${STORAGE}/facts/${n}/${device}`, signal)),
+  );
   return answers.flatMap((a) => (a.status === "fulfilled" ? [readFact(object(a.value)["fact"])] : []));
 }

@@ -1,6 +1,7 @@
 // Reading what the network says, in the shapes of its real parts and in none at all.
 
 import { describe, expect, test } from "vitest";
+import * as audit from "./audit.ts";
 import {
   moduleAddress,
   readBlock,
@@ -15,7 +16,9 @@ import { failure, query } from "./http.ts";
 import { happening } from "./happening.ts";
 import { enumWord, hexOfBase64, id, moment } from "./json.ts";
 import { readGateway, readInfo, readNode, readPlacement } from "./network.ts";
+import { readEmission, readLedger } from "./reward.ts";
 import { sumItems } from "./sum.ts";
+import { messageWords, readProposal, readTally } from "./vote.ts";
 
 const HOSTILE: unknown[] = [
   undefined,
@@ -46,6 +49,19 @@ describe("anything can be read", () => {
     readGateway,
     readPlacement,
     readBlock,
+    readEpoch: audit.readEpoch,
+    readCurrentEpoch: audit.readCurrentEpoch,
+    readContributor: audit.readContributor,
+    readReporter: audit.readReporter,
+    readReport: audit.readReport,
+    readFinal: audit.readFinal,
+    readStanding: audit.readStanding,
+    readFault: audit.readFault,
+    readFact: audit.readFact,
+    readEmission,
+    readLedger,
+    readProposal,
+    readTally,
   };
   test.each(Object.entries(readers))("%s", (_, read) => {
     for (const value of HOSTILE) expect(() => read(value)).not.toThrow();
@@ -222,5 +238,67 @@ test("queries leave out what is not set and escape the rest", () => {
   expect(query({ a: undefined, b: "" })).toBe("");
   expect(query({ "pagination.limit": 2, key: "a+b=&", only_open: true })).toBe(
     "?pagination.limit=2&key=a%2Bb%3D%26&only_open=true",
+  );
+});
+
+test("how an epoch went for a device", () => {
+  const fact = (value: object) => audit.outcome(audit.readFact({ device: "3", epoch: "9", ...value }));
+  expect(fact({})).toBe("idle");
+  expect(fact({ challenged: true })).toBe("missed");
+  expect(fact({ challenged: true, passed: 4, proved: "1048576" })).toBe("proved");
+  expect(fact({ challenged: true, passed: 3, failed: 1 })).toBe("failed");
+});
+
+test("reports and epochs in the chain's shapes", () => {
+  const report = audit.readReport({
+    id: "AAH/",
+    status: "REPORT_STATUS_REJECTED",
+    statement: { epoch: "12", output: { leaves: "40", earned: "1500000000000000000" } },
+    posts: [{ reporter: "cairn1a" }, { reporter: "cairn1b" }],
+    rejected: "leaf",
+  });
+  expect(report).toMatchObject({
+    id: "0001ff",
+    epoch: 12,
+    status: "rejected",
+    reporters: ["cairn1a", "cairn1b"],
+    leaves: 40n,
+    earned: 1_500_000_000_000_000_000n,
+  });
+  const epoch = audit.readCurrentEpoch({
+    epoch: { number: "7", start_height: "180", power_bps: 7500, outputs: 3, beacon: "AAH/" },
+    next_height: "210",
+    outputs: [{}, {}],
+  });
+  expect(epoch).toMatchObject({
+    number: 7,
+    startHeight: 180,
+    power: 0.75,
+    nextHeight: 210,
+    collected: 2,
+    weak: false,
+  });
+});
+
+test("what a proposal does", () => {
+  expect(messageWords("/cairn.storage.v1.MsgUpdateParams")).toBe("storage: update params");
+  expect(messageWords("/cosmos.distribution.v1beta1.MsgCommunityPoolSpend")).toBe(
+    "distribution: community pool spend",
+  );
+  expect(messageWords("odd")).toBe("odd");
+  expect(readProposal({ id: "2", status: "PROPOSAL_STATUS_VOTING_PERIOD" }).status).toBe("voting period");
+});
+
+test("proofs and reports in words", () => {
+  const says = (type: string, attributes: object) =>
+    happening({ type: `cairn.${type}`, attributes: attributes as never })?.text;
+  expect(
+    says("storage.v1.EventFault", { fault: { device: "3", slashed: { amount: "5000000000000000000" } } }),
+  ).toBe("A fault was proven; it cost 5\u00a0CAIRN");
+  expect(
+    says("audit.v1.EventReportRejected", { epoch: "7", reason: "leaf", slashed: "2000000000000000000" }),
+  ).toBe("A report of epoch 7 was proven wrong (leaf); its reporters lost 2\u00a0CAIRN");
+  expect(says("reward.v1.EventClaimed", { device: "3", paid: { amount: "0" } })).toContain(
+    "of rewards went to the owner",
   );
 });

@@ -14,7 +14,7 @@ export interface Happening {
 
 /** An event in words; undefined for events of other modules. */
 export function happening(event: Event): Happening | undefined {
-  const match = /^cairn\.(device|market|storage)\.v1\.Event(\w+)$/.exec(event.type);
+  const match = /^cairn\.(device|market|storage|audit|reward)\.v1\.Event(\w+)$/.exec(event.type);
   if (!match) return undefined;
   const a = event.attributes;
   const own = id(a["id"]);
@@ -28,6 +28,7 @@ export function happening(event: Event): Happening | undefined {
     href: href("leases", of),
     label: `lease ${of}`,
   });
+  const proof = (says: string): Happening => ({ text: says, href: href("proofs"), label: "proofs" });
   const to = id(a["device"]);
   switch (match[2]) {
     case "Registered":
@@ -71,6 +72,28 @@ export function happening(event: Event): Happening | undefined {
       return device(to, `A bid was placed on order ${id(a["order"])}`);
     case "OrderAwarded":
       return lease(id(a["lease"]), `Order ${own} was awarded`);
+    case "EpochStarted":
+      return proof(`Epoch ${text(a["epoch"])} began`);
+    case "TreeCommitted": {
+      const by = id(object(a["commitment"])["device"]);
+      return device(by, "A device committed to what it holds");
+    }
+    case "ChallengePassed":
+      return device(to, `A device proved what it holds in epoch ${text(a["epoch"])}`);
+    case "Fault": {
+      const fault = object(a["fault"]);
+      return device(id(fault["device"]), `A fault was proven; it cost ${coin(fault["slashed"])}`);
+    }
+    case "ReportPosted":
+      return proof(`A report of epoch ${text(a["epoch"])} was posted`);
+    case "ReportFinal":
+      return proof(`The report of epoch ${text(a["epoch"])} is final`);
+    case "ReportRejected":
+      return proof(
+        `A report of epoch ${text(a["epoch"])} was proven wrong (${text(a["reason"])}); its reporters lost ${amountText(wholeOr0(a["slashed"]))}`,
+      );
+    case "Claimed":
+      return device(to, `${coin(a["paid"])} of rewards went to the owner`);
     case "SnapshotCommitted":
       return {
         text: `Snapshot ${text(a["version"])} of a renter's metadata was anchored`,

@@ -52,5 +52,7 @@ export async function ledger(service: number, signal: AbortSignal): Promise<Ledg
 
 /** What has been claimed for a device. */
 export async function claimed(service: number, device: string, signal: AbortSignal): Promise<bigint> {
-  return wholeOr0(object(await get(`/api/chain/cairn/reward/v1/claimed/${service}/${device}`, signal))["amount"]);
+  return wholeOr0(
+    object(await get(`/api/chain/cairn/reward/v1/claimed/${service}/${device}`, signal))["amount"],
+  );
 }
