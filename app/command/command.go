@@ -56,6 +56,9 @@ func Run(ctx context.Context, args []string, more ...*cobra.Command) error {
 	}
 	root.AddCommand(more...)
 	root.SetArgs(args)
+	// Without it what the SDK's commands print with cmd.Println, such as a node's id, is on standard
+	// error, where $(...) does not find it.
+	root.SetOut(os.Stdout)
 	return root.ExecuteContext(withContexts(ctx))
 }
 
@@ -95,7 +98,7 @@ func newRoot(args []string) (*cobra.Command, error) {
 		withServer(sdkserver.ExportCmd(export, home)),
 		withServer(sdkserver.NewRollbackCmd(newServerApp, home)),
 		withServer(snapshot.Cmd(newServerApp)),
-		withServer(cometCommand()),
+		withClientAndServer(encoding, cometCommand()),
 		withClientAndServer(encoding, genesis),
 		withClient(encoding, cosmosevmclient.KeyCommands(home, true)),
 		withClient(encoding, evmdebug.Cmd()),

@@ -138,7 +138,7 @@ Settings come from config.toml and app.toml of the home, then from environment v
 					return errors.Join(err, running.Stop())
 				}
 			}
-			server.Logger.Info("node is up", "rpc", at.RPC, "rest", at.REST, "grpc", at.GRPC,
+			server.Logger.Info("node is up", "rpc", at.RPC, "rest", at.REST, "grpc", at.GRPC, "grpc-tls", at.GRPCTLS,
 				"json-rpc", at.JSONRPC, "json-rpc-websocket", at.JSONRPCWebsocket, "p2p", running.ID()+"@"+at.P2P)
 			<-running.Done()
 			if err := running.Stop(); err != nil {
@@ -164,6 +164,9 @@ Settings come from config.toml and app.toml of the home, then from environment v
 	set.Bool(evmflags.JSONRPCEnable, true, "serve Ethereum's JSON-RPC")
 	set.String("api.address", "", "listen address of REST and gRPC-web, tcp://host:port")
 	set.String("grpc.address", "", "listen address of gRPC, host:port")
+	set.String("grpc-tls.address", "", "listen address of gRPC over TLS, for other machines, host:port")
+	set.String("grpc-tls.certificate", "", "PEM file of the certificate for gRPC over TLS, with its chain")
+	set.String("grpc-tls.key", "", "PEM file of its key")
 	set.String(evmflags.JSONRPCAddress, "", "listen address of Ethereum's JSON-RPC, host:port")
 	set.String(evmflags.JSONWsAddress, "", "listen address of Ethereum's websockets, host:port")
 	set.Uint64(evmflags.EVMChainID, 0, "the network's number for Ethereum wallets")
