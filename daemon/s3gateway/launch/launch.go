@@ -56,8 +56,9 @@ type Config struct {
 	Home string
 	// Mnemonic is the renter's words: account, encryption and session key follow from them.
 	Mnemonic string
-	// Chain is the gRPC address of a node of the chain.
+	// Chain is the gRPC address of a node of the chain, and Trust whom to believe on the way there.
 	Chain string
+	Trust chainclient.Trust
 	// FeeGranter pays the fees by grant; empty for the account itself.
 	FeeGranter string
 
@@ -268,7 +269,7 @@ func draw(n int) string {
 
 func (g *gateway) openChain(ctx context.Context) (err error) {
 	g.client, err = chainclient.New(chainclient.Config{
-		Endpoint: g.Chain, Account: g.account, FeeGranter: g.FeeGranter, Patience: -1, Clock: g.Clock, Log: g.Log,
+		Endpoint: g.Chain, Trust: g.Trust, Account: g.account, FeeGranter: g.FeeGranter, Patience: -1, Clock: g.Clock, Log: g.Log,
 	})
 	if err != nil {
 		return err
@@ -334,7 +335,7 @@ func (g *gateway) lastSnapshot() error {
 
 func (g *gateway) openS3(context.Context) (err error) {
 	g.backend = s3.New(s3.Deps{
-		Metabase: g.db, Engine: engine{g.engine}, Root: g.root, Log: g.Log, Now: g.Clock.Now, Faults: fault,
+		Metabase: g.db, Engine: engine{g.engine}, Root: g.root, Log: g.Log, Now: g.Clock.Now, Faults: g.fault,
 	})
 	g.server, err = s3.NewServer(s3.ServerConfig{
 		Listen: g.listen, Region: g.Region, AccessKey: g.AccessKey, SecretKey: g.SecretKey,
@@ -355,14 +356,30 @@ func (g *gateway) info() Info {
 	}
 }
 
+// shortage is what can be done about err, which says that too few nodes are left to store something.
+func (g *gateway) shortage(err error) string {
+	if g.leases.Current() == nil {
+		for _, w := range g.leases.Warnings() {
+			if w.Code == renter.WarnNoLease {
+				return w.Text
+			}
+		}
+	}
+	var s *renter.ShortageError
+	if errors.As(err, &s) && len(s.Excluded[renter.ReasonSameNetwork]) > 0 && s.Found+len(s.Excluded[renter.ReasonSameNetwork]) >= s.Needed {
+		return "nodes in one network do not count as independent; where a whole network runs on one machine, start the gateway with --one-machine"
+	}
+	return "more providers must offer storage at your price"
+}
+
 // fault says to S3 clients what the engine refuses and what its owner can do.
-func fault(err error) (s3.Fault, bool) {
+func (g *gateway) fault(err error) (s3.Fault, bool) {
 	for _, f := range []struct {
 		is   error
 		code string
 		next string
 	}{
-		{renter.ErrTooFewNodes, "ServiceUnavailable", "more providers must offer storage at your price"},
+		{renter.ErrTooFewNodes, "ServiceUnavailable", ""},
 		{renter.ErrEscrowDry, "ServiceUnavailable", "put money on the gateway's account"},
 		{renter.ErrNotInLease, "ServiceUnavailable", "the lease is still being opened; try again in a moment"},
 		{renter.ErrUnavailable, "ServiceUnavailable", "too many providers are away; try again later"},
@@ -371,6 +388,9 @@ func fault(err error) (s3.Fault, bool) {
 		{chainclient.ErrInsufficientFunds, "ServiceUnavailable", "put money on the gateway's account"},
 	} {
 		if errors.Is(err, f.is) {
+			if f.is == renter.ErrTooFewNodes {
+				f.next = g.shortage(err)
+			}
 			return s3.Fault{Code: f.code, Status: http.StatusServiceUnavailable, Message: fmt.Sprintf("%s: %s.", err, f.next)}, true
 		}
 	}

@@ -448,7 +448,11 @@ func (s *LeaseService) publish(lease *Lease, plan leasePlan) {
 	s.Pool.SetLease(lease)
 	var warnings []Warning
 	if lease == nil {
-		warnings = append(warnings, Warning{Code: WarnNoLease, Text: "no lease: no storage node offers what the settings ask for"})
+		why := "no storage node offers what the settings ask for"
+		if plan.short {
+			why = "there is no money for one; put CAIRN on " + s.Chain.Consumer()
+		}
+		warnings = append(warnings, Warning{Code: WarnNoLease, Text: "no lease: " + why})
 	}
 	s.setWarnings(append(append(warnings, plan.warnings...), s.lasting()...))
 }
@@ -580,6 +584,7 @@ type leasePlan struct {
 	topUps   []marketv1.TopUp
 	seconds  int64
 	escrow   price.Amount // sum over items and topUps
+	short    bool         // balance or budget held something back
 	warnings []Warning
 }
 
@@ -601,10 +606,9 @@ func planLease(v leaseView) leasePlan {
 			funds = room
 		}
 	}
-	short := false
 	spend := func(a price.Amount) bool {
 		if a.Cmp(minus(funds, p.escrow)) > 0 {
-			short = true
+			p.short = true
 			return false
 		}
 		p.escrow = plus(p.escrow, a)
@@ -654,7 +658,7 @@ func planLease(v leaseView) leasePlan {
 	if v.lease == nil && len(p.items) == 0 {
 		p.seconds = 0
 	}
-	if short {
+	if p.short {
 		p.warnings = append(p.warnings, Warning{Code: WarnBudget, Text: fmt.Sprintf(
 			"the lease needs more than the %s that balance and budget allow", funds.Format())})
 	}

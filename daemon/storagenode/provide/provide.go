@@ -29,6 +29,7 @@ import (
 	"github.com/cairn-network/cairn/core/price"
 	"github.com/cairn-network/cairn/daemon/storagenode"
 	"github.com/cairn-network/cairn/internal/clock"
+	"github.com/cairn-network/cairn/internal/config"
 )
 
 // Resource is what storage nodes offer on the market; its unit is the byte.
@@ -67,8 +68,9 @@ type Config struct {
 	Home string
 	// Account pays and is paid: owner and operator of the device.
 	Account *wallet.Account
-	// Chain is the gRPC address of a node of the chain.
+	// Chain is the gRPC address of a node of the chain, and Trust whom to believe on the way there.
 	Chain string
+	Trust chainclient.Trust
 	// FeeGranter pays the fees by grant; empty for Account.
 	FeeGranter string
 
@@ -115,7 +117,7 @@ func Run(ctx context.Context, c Config) error {
 		return err
 	}
 	chain, err := chainclient.New(chainclient.Config{
-		Endpoint: c.Chain, Account: c.Account, FeeGranter: c.FeeGranter, Patience: -1, Clock: c.Clock, Log: c.Log,
+		Endpoint: c.Chain, Trust: c.Trust, Account: c.Account, FeeGranter: c.FeeGranter, Patience: -1, Clock: c.Clock, Log: c.Log,
 	})
 	if err != nil {
 		return err
@@ -178,7 +180,7 @@ func (c *Config) check() error {
 		return fmt.Errorf("looking at the disk of %s: %w", c.Node.Path, err)
 	}
 	if c.Node.Capacity > used+free {
-		return fmt.Errorf("%s has room for %d bytes, %d are to be given: %w", c.Node.Path, used+free, c.Node.Capacity, ErrDisk)
+		return fmt.Errorf("%s has room for %s, %s are to be given: %w", c.Node.Path, config.Bytes(used+free), config.Bytes(c.Node.Capacity), ErrDisk)
 	}
 	return nil
 }
