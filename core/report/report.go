@@ -6,15 +6,16 @@
 //
 // A report's root stands for one score.Account a device, ascending by device. Every node carries the
 // sums of its leaves, so that the root itself says how many devices there are, how many points they
-// got and what they ever earned. A tree of n > 1 leaves has the largest power of two below n on its
+// got, what they ever earned and what of it they may claim. A tree of n > 1 leaves has the largest power of two below n on its
 // left (the shape of RFC 6962 section 2.1).
 //
-//	account  SHA-256(0x02 || account, 90 bytes)                       sums: 1, points, earned
-//	node     SHA-256(0x03 || left || right)                           sums: of both
-//	input    SHA-256(0x04 || device || digest)                        sums: 1, 0, 0
+//	account  SHA-256(0x02 || account, 90 bytes)         sums: 1, points, earned, paid
+//	node     SHA-256(0x03 || left || right)             sums: of both
+//	input    SHA-256(0x04 || device || digest)          sums: 1, 0, 0, 0
 //	node     SHA-256(0x05 || left || right)
 //
-// where a child is hash (32 bytes) || leaves (8) || points (8) || earned (16), numbers big-endian.
+// where a child is hash (32 bytes) || leaves (8) || points (8) || earned (12) || paid (12), numbers
+// big-endian. Amounts of 2^96 and more, a hundred times all coins there can be, are in no tree.
 // A tree without leaves has the zero Root. Formats: docs/format/report.md.
 //
 // Everything that can be wrong with a root shows in something small: a leaf that the rules do not
@@ -50,6 +51,8 @@ const (
 	MaxDepth = 40
 	// MaxLeaves is the most leaves of a tree.
 	MaxLeaves = 1 << MaxDepth
+	// AmountBits bounds the amounts of a tree.
+	AmountBits = 96
 )
 
 var (
@@ -67,6 +70,7 @@ type Node struct {
 	Leaves uint64
 	Points uint64
 	Earned price.Amount
+	Paid   price.Amount
 }
 
 // Root is the node over all leaves, zero if there are none.
@@ -103,9 +107,20 @@ const (
 	inputTags = 2
 
 	inputBytes = 8 + 32
-	childBytes = 32 + 8 + 8 + 16
-	sumsBytes  = 32 + 8 + 16 // a node whose number of leaves follows from its place
+	childBytes = 32 + 8 + 8 + 12 + 12
+	sumsBytes  = 32 + 8 + 12 + 12 // a node whose number of leaves follows from its place
 )
+
+// fits says whether an amount has at most AmountBits.
+func fits(a price.Amount) bool { return a.Hi>>(AmountBits-64) == 0 }
+
+func appendAmount(b []byte, a price.Amount) []byte {
+	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint32(b, uint32(a.Hi)), a.Lo)
+}
+
+func parseAmount(b []byte) price.Amount {
+	return price.Amount{Hi: uint64(binary.BigEndian.Uint32(b)), Lo: binary.BigEndian.Uint64(b[4:])}
+}
 
 // leafBytes is the size of an encoded leaf.
 func leafBytes[L Leaf]() int {
@@ -137,7 +152,7 @@ func deviceOf[L Leaf](l L) uint64 {
 func appendLeaf[L Leaf](b []byte, l L) ([]byte, error) {
 	switch l := any(l).(type) {
 	case score.Account:
-		if !l.Check() {
+		if !l.Check() || !fits(l.Earned) {
 			return nil, fmt.Errorf("encoding leaf of device %d: %w", l.Device, ErrEncoding)
 		}
 		return l.Append(b), nil
@@ -173,41 +188,41 @@ func nodeOf[L Leaf](l L) (Node, error) {
 	}
 	n := Node{Hash: sha256.Sum256(b), Leaves: 1}
 	if a, account := any(l).(score.Account); account {
-		n.Points, n.Earned = a.Points, a.Earned
+		n.Points, n.Earned, n.Paid = a.Points, a.Earned, a.Paid
 	}
 	return n, nil
 }
 
 func (n Node) appendChild(b []byte) []byte {
-	b = append(b, n.Hash[:]...)
-	b = binary.BigEndian.AppendUint64(b, n.Leaves)
-	b = binary.BigEndian.AppendUint64(b, n.Points)
-	earned := n.Earned.Bytes()
-	return append(b, earned[:]...)
+	b = binary.BigEndian.AppendUint64(append(b, n.Hash[:]...), n.Leaves)
+	return n.appendTotals(b)
 }
 
 func parseChild(b []byte) (n Node) {
 	copy(n.Hash[:], b)
 	n.Leaves = binary.BigEndian.Uint64(b[32:])
-	n.Points = binary.BigEndian.Uint64(b[40:])
-	n.Earned = price.FromBytes([16]byte(b[48:]))
+	n.parseTotals(b[40:])
 	return n
 }
 
 // appendSums is appendChild without the number of leaves.
-func (n Node) appendSums(b []byte) []byte {
-	b = append(b, n.Hash[:]...)
-	b = binary.BigEndian.AppendUint64(b, n.Points)
-	earned := n.Earned.Bytes()
-	return append(b, earned[:]...)
-}
+func (n Node) appendSums(b []byte) []byte { return n.appendTotals(append(b, n.Hash[:]...)) }
 
 func parseSums(b []byte, leaves uint64) (n Node) {
 	copy(n.Hash[:], b)
 	n.Leaves = leaves
-	n.Points = binary.BigEndian.Uint64(b[32:])
-	n.Earned = price.FromBytes([16]byte(b[40:]))
+	n.parseTotals(b[32:])
 	return n
+}
+
+func (n Node) appendTotals(b []byte) []byte {
+	b = binary.BigEndian.AppendUint64(b, n.Points)
+	return appendAmount(appendAmount(b, n.Earned), n.Paid)
+}
+
+func (n *Node) parseTotals(b []byte) {
+	n.Points = binary.BigEndian.Uint64(b)
+	n.Earned, n.Paid = parseAmount(b[8:]), parseAmount(b[20:])
 }
 
 // hashChildren is the hash of the node above two.
@@ -220,16 +235,17 @@ func hashChildren(tags byte, l, r Node) [32]byte {
 // join returns the node above two; false if a sum overflows.
 func join(tags byte, l, r Node) (Node, bool) {
 	points, carry := bits.Add64(l.Points, r.Points, 0)
-	earned, over := l.Earned.Add(r.Earned)
+	earned, _ := l.Earned.Add(r.Earned) // each below 2^96
+	paid, _ := l.Paid.Add(r.Paid)
 	leaves, wrapped := bits.Add64(l.Leaves, r.Leaves, 0)
-	return Node{Hash: hashChildren(tags, l, r), Leaves: leaves, Points: points, Earned: earned},
-		carry == 0 && !over && wrapped == 0 && leaves <= MaxLeaves
+	return Node{Hash: hashChildren(tags, l, r), Leaves: leaves, Points: points, Earned: earned, Paid: paid},
+		carry|wrapped == 0 && fits(earned) && fits(paid) && leaves <= MaxLeaves
 }
 
 // leftOf is the number of leaves on the left of a tree of n > 1.
 func leftOf(n uint64) uint64 { return 1 << (bits.Len64(n-1) - 1) }
 
-// MarshalBinary gives hash, leaves, points and earned, 64 bytes.
+// MarshalBinary gives hash, leaves, points, earned and paid, 72 bytes.
 func (n Node) MarshalBinary() ([]byte, error) { return n.appendChild(nil), nil }
 
 // UnmarshalBinary is the inverse of MarshalBinary; ErrEncoding.
@@ -243,5 +259,5 @@ func (n *Node) UnmarshalBinary(b []byte) error {
 
 // String gives the hash's beginning and the sums.
 func (n Node) String() string {
-	return fmt.Sprintf("%x (%d leaves, %d points, %s)", n.Hash[:6], n.Leaves, n.Points, n.Earned.Format())
+	return fmt.Sprintf("%x (%d leaves, %d points, %s earned, %s paid)", n.Hash[:6], n.Leaves, n.Points, n.Earned.Format(), n.Paid.Format())
 }

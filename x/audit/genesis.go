@@ -24,7 +24,10 @@ func ValidateGenesis(g *auditv1.GenesisState) error {
 	if err := validateEpochs(g.Epochs); err != nil {
 		return err
 	}
-	return validateContributors(g)
+	if err := validateContributors(g); err != nil {
+		return err
+	}
+	return validateReports(g.Reports)
 }
 
 func validateEpochs(epochs []auditv1.Epoch) error {
@@ -129,7 +132,7 @@ func (k *Keeper) InitGenesis(ctx context.Context, g *auditv1.GenesisState) error
 			return errorsmod.Wrapf(err, "writing the failure of %s", failure.Hook)
 		}
 	}
-	return nil
+	return k.initReports(ctx, g.Reports)
 }
 
 // initEpochs writes the epochs of a genesis, or starts the first. Its beacon follows from the chain
@@ -166,8 +169,11 @@ func (k *Keeper) ExportGenesis(ctx context.Context) (*auditv1.GenesisState, erro
 	if g.Records, err = values(ctx, k.records); err != nil {
 		return nil, errorsmod.Wrap(err, "reading records")
 	}
-	g.HookFailures, err = values(ctx, k.failures)
-	return g, errorsmod.Wrap(err, "reading hook failures")
+	if g.HookFailures, err = values(ctx, k.failures); err != nil {
+		return nil, errorsmod.Wrap(err, "reading hook failures")
+	}
+	g.Reports, err = k.exportReports(ctx)
+	return g, err
 }
 
 // values reads a whole map, ascending by key.

@@ -15,6 +15,8 @@ func (k *Keeper) Invariants() []modkit.Invariant {
 	return []modkit.Invariant{
 		{Name: "INV-EPOCH", Check: k.checkEpochs},
 		{Name: "INV-HOOK", Check: k.checkFailures},
+		{Name: "INV-AUDIT-BOND", Check: k.checkBonds},
+		{Name: "INV-REPORT", Check: k.checkReports},
 	}
 }
 

@@ -19,13 +19,16 @@ import (
 	"cosmossdk.io/core/store"
 	errorsmod "cosmossdk.io/errors"
 	"github.com/cosmos/cosmos-sdk/codec"
+	sdk "github.com/cosmos/cosmos-sdk/types"
+	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
 
 	auditv1 "github.com/cairn-network/cairn/api/cairn/audit/v1"
 	"github.com/cairn-network/cairn/internal/modkit"
 )
 
 const (
-	// ModuleName is the module's name.
+	// ModuleName is the module's name and the name of its account, which holds reporters' bonds and
+	// burns what they lose.
 	ModuleName = "audit"
 	// StoreKey is the name of the module's store.
 	StoreKey = ModuleName
@@ -33,9 +36,10 @@ const (
 
 // Keeper is the module's state. Addresses in it are spelled canonically (bech32).
 type Keeper struct {
-	addresses  address.Codec // of accounts
-	validators address.Codec // of validators' operators
-	authority  string        // canonical; may update params
+	addresses  address.Codec  // of accounts
+	validators address.Codec  // of validators' operators
+	authority  string         // canonical; may update params
+	account    sdk.AccAddress // the module's
 	staking    StakingKeeper
 	source     Source
 	hooks      []Hook
@@ -48,6 +52,8 @@ type Keeper struct {
 	outputs  collections.Map[string, auditv1.BeaconOutput]
 	records  collections.Map[string, auditv1.BeaconRecord]
 	failures collections.Map[failureKey, auditv1.HookFailure]
+
+	reports reports
 }
 
 // failureKey is the epoch that ended and the hook that failed.
@@ -61,7 +67,7 @@ var (
 	outputsPrefix  = collections.NewPrefix(4)
 	recordsPrefix  = collections.NewPrefix(5)
 	failuresPrefix = collections.NewPrefix(6)
-	// Prefixes from 32 are those of reports and disputes.
+	// Prefixes from 32 are those of reports and disputes (report.go).
 )
 
 // Deps is what a keeper is made of.
@@ -71,7 +77,9 @@ type Deps struct {
 	// Accounts and Validators read and write addresses of accounts and of validators' operators.
 	Accounts, Validators address.Codec
 	Staking              StakingKeeper
-	Source               Source
+	// Bank holds what reporters answer with.
+	Bank   BankKeeper
+	Source Source
 	// Authority is the account that may change params, as a string that Accounts reads.
 	Authority string
 }
@@ -89,6 +97,7 @@ func NewKeeper(deps Deps) *Keeper {
 		addresses:  accounts,
 		validators: deps.Validators,
 		authority:  canonical,
+		account:    authtypes.NewModuleAddress(ModuleName),
 		staking:    deps.Staking,
 		source:     deps.Source,
 		params:     collections.NewItem(schema, paramsPrefix, "params", codec.CollValue[auditv1.Params](cdc)),
@@ -99,6 +108,7 @@ func NewKeeper(deps Deps) *Keeper {
 		records:    collections.NewMap(schema, recordsPrefix, "records", collections.StringKey, codec.CollValue[auditv1.BeaconRecord](cdc)),
 		failures: collections.NewMap(schema, failuresPrefix, "hook_failures",
 			collections.PairKeyCodec(collections.Uint64Key, collections.StringKey), codec.CollValue[auditv1.HookFailure](cdc)),
+		reports: newReports(schema, cdc, deps.Bank),
 	}
 	if k.Schema, err = schema.Build(); err != nil {
 		panic(err)

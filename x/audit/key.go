@@ -42,8 +42,9 @@ func (k *Keeper) keysOf(ctx context.Context, validator string) (auditv1.BeaconKe
 	return keys, errorsmod.Wrapf(err, "reading the beacon key of %s", validator)
 }
 
-// BeaconKey gives a validator's key for the next beacon, by consensus address; nil if it has none.
-func (k *Keeper) BeaconKey(ctx context.Context, address sdk.ConsAddress) ([]byte, error) {
+// WantedKey gives the key whose output for the next beacon a validator, by its consensus address, has
+// yet to contribute: nil if it has no key in force or has contributed.
+func (k *Keeper) WantedKey(ctx context.Context, address sdk.ConsAddress) ([]byte, error) {
 	epoch, err := k.Current(ctx)
 	if err != nil {
 		return nil, err
@@ -51,6 +52,9 @@ func (k *Keeper) BeaconKey(ctx context.Context, address sdk.ConsAddress) ([]byte
 	members, err := k.members(ctx, []Vote{{Validator: address}})
 	if err != nil || len(members) == 0 {
 		return nil, err
+	}
+	if has, err := k.outputs.Has(ctx, members[0].spelled); has || err != nil {
+		return nil, errorsmod.Wrapf(err, "looking for the output of %s", members[0].spelled)
 	}
 	return k.keyFor(ctx, members[0].spelled, epoch.Number+1)
 }

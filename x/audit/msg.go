@@ -96,5 +96,16 @@ func (s msgServer) UpdateParams(ctx context.Context, msg *auditv1.MsgUpdateParam
 	if err := validateParams(msg.Params); err != nil {
 		return nil, err
 	}
+	before, err := s.Params(ctx)
+	if err != nil {
+		return nil, err
+	}
+	current, err := s.Current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkRulesChange(before.Report, msg.Params.Report, current.Number); err != nil {
+		return nil, err
+	}
 	return &auditv1.MsgUpdateParamsResponse{}, errorsmod.Wrap(s.params.Set(ctx, msg.Params), "writing audit params")
 }

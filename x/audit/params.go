@@ -25,7 +25,7 @@ const (
 func DefaultParams() auditv1.Params {
 	return auditv1.Params{
 		Beacon: auditv1.BeaconParams{
-			EpochBlocks:      1_200, // an hour of blocks of 3 s
+			EpochBlocks:      1_800, // an hour of blocks of 2 s
 			CollectBlocks:    8,
 			MinPowerBps:      5_000,
 			PatienceBlocks:   20,
@@ -33,11 +33,15 @@ func DefaultParams() auditv1.Params {
 			RetainEpochs:     1_000,
 			HookGas:          20_000_000,
 		},
+		Report: defaultReportParams(),
 	}
 }
 
 func validateParams(p auditv1.Params) error {
-	return validateBeaconParams(p.Beacon)
+	if err := validateBeaconParams(p.Beacon); err != nil {
+		return err
+	}
+	return validateReportParams(p.Report, p.Beacon)
 }
 
 func validateBeaconParams(p auditv1.BeaconParams) error {
