@@ -94,8 +94,8 @@ func (f FaultOf[L]) Verify(root Root) error {
 
 // MarshalBinary gives the kind (one byte) and, for
 //
-//	sums   depth (1), path, node (72), left (72), right (72)
-//	leaf   path, node (72), leaf
+//	sums   depth (1), path, node (60), left (60), right (60)
+//	leaf   path, node (60), leaf
 //	order  proof of the leaf before, proof of the leaf after
 func (f FaultOf[L]) MarshalBinary() ([]byte, error) {
 	b := []byte{byte(f.Kind)}

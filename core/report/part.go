@@ -116,8 +116,8 @@ func (p PartOf[L]) Verify(root Root, index uint64, depth uint8) error {
 }
 
 // MarshalBinary gives the depth (one byte), index and number of leaves (8 bytes each), the siblings
-// from the root downwards (64 bytes each), and the entries: leaves as encoded, nodes as hash, points,
-// earned and paid (64 bytes).
+// from the root downwards (52 bytes each), and the entries: leaves as encoded, nodes as hash, points
+// and earned (52 bytes).
 func (p PartOf[L]) MarshalBinary() ([]byte, error) {
 	b := p.append([]byte{p.Depth})
 	for _, e := range p.Below {

@@ -131,7 +131,7 @@ type ProofOf[L Leaf] struct {
 	Path
 }
 
-// Proof leads from a device's account to the root of a report; 1,386 bytes in a tree of a million.
+// Proof leads from a device's account to the root of a report; 1,146 bytes in a tree of a million.
 // InputProof leads from a device's input to the input root.
 type (
 	Proof      = ProofOf[score.Account]
@@ -165,7 +165,7 @@ func (p ProofOf[L]) Verify(root Root) error {
 }
 
 // MarshalBinary gives the leaf, index and number of leaves (8 bytes each), and of each sibling from
-// the root downwards its hash, points, earned and paid (64 bytes).
+// the root downwards its hash, points and earned (52 bytes).
 func (p ProofOf[L]) MarshalBinary() ([]byte, error) {
 	b, err := appendLeaf(make([]byte, 0, leafBytes[L]()+pathBytes+sumsBytes*len(p.Siblings)), p.Leaf)
 	if err != nil {

@@ -6,16 +6,16 @@
 //
 // A report's root stands for one score.Account a device, ascending by device. Every node carries the
 // sums of its leaves, so that the root itself says how many devices there are, how many points they
-// got, what they ever earned and what of it they may claim. A tree of n > 1 leaves has the largest power of two below n on its
+// got and what they ever earned. A tree of n > 1 leaves has the largest power of two below n on its
 // left (the shape of RFC 6962 section 2.1).
 //
-//	account  SHA-256(0x02 || account, 90 bytes)         sums: 1, points, earned, paid
+//	account  SHA-256(0x02 || account, 90 bytes)         sums: 1, points, earned
 //	node     SHA-256(0x03 || left || right)             sums: of both
-//	input    SHA-256(0x04 || device || digest)          sums: 1, 0, 0, 0
+//	input    SHA-256(0x04 || device || digest)          sums: 1, 0, 0
 //	node     SHA-256(0x05 || left || right)
 //
-// where a child is hash (32 bytes) || leaves (8) || points (8) || earned (12) || paid (12), numbers
-// big-endian. Amounts of 2^96 and more, a hundred times all coins there can be, are in no tree.
+// where a child is hash (32 bytes) || leaves (8) || points (8) || earned (12), numbers big-endian.
+// Amounts of 2^96 and more, seventy times all coins there can be, are in no tree.
 // A tree without leaves has the zero Root. Formats: docs/format/report.md.
 //
 // Everything that can be wrong with a root shows in something small: a leaf that the rules do not
@@ -70,7 +70,6 @@ type Node struct {
 	Leaves uint64
 	Points uint64
 	Earned price.Amount
-	Paid   price.Amount
 }
 
 // Root is the node over all leaves, zero if there are none.
@@ -107,8 +106,8 @@ const (
 	inputTags = 2
 
 	inputBytes = 8 + 32
-	childBytes = 32 + 8 + 8 + 12 + 12
-	sumsBytes  = 32 + 8 + 12 + 12 // a node whose number of leaves follows from its place
+	childBytes = 32 + 8 + 8 + 12
+	sumsBytes  = 32 + 8 + 12 // a node whose number of leaves follows from its place
 )
 
 // fits says whether an amount has at most AmountBits.
@@ -188,7 +187,7 @@ func nodeOf[L Leaf](l L) (Node, error) {
 	}
 	n := Node{Hash: sha256.Sum256(b), Leaves: 1}
 	if a, account := any(l).(score.Account); account {
-		n.Points, n.Earned, n.Paid = a.Points, a.Earned, a.Paid
+		n.Points, n.Earned = a.Points, a.Earned
 	}
 	return n, nil
 }
@@ -217,12 +216,12 @@ func parseSums(b []byte, leaves uint64) (n Node) {
 
 func (n Node) appendTotals(b []byte) []byte {
 	b = binary.BigEndian.AppendUint64(b, n.Points)
-	return appendAmount(appendAmount(b, n.Earned), n.Paid)
+	return appendAmount(b, n.Earned)
 }
 
 func (n *Node) parseTotals(b []byte) {
 	n.Points = binary.BigEndian.Uint64(b)
-	n.Earned, n.Paid = parseAmount(b[8:]), parseAmount(b[20:])
+	n.Earned = parseAmount(b[8:])
 }
 
 // hashChildren is the hash of the node above two.
@@ -236,16 +235,15 @@ func hashChildren(tags byte, l, r Node) [32]byte {
 func join(tags byte, l, r Node) (Node, bool) {
 	points, carry := bits.Add64(l.Points, r.Points, 0)
 	earned, _ := l.Earned.Add(r.Earned) // each below 2^96
-	paid, _ := l.Paid.Add(r.Paid)
 	leaves, wrapped := bits.Add64(l.Leaves, r.Leaves, 0)
-	return Node{Hash: hashChildren(tags, l, r), Leaves: leaves, Points: points, Earned: earned, Paid: paid},
-		carry|wrapped == 0 && fits(earned) && fits(paid) && leaves <= MaxLeaves
+	return Node{Hash: hashChildren(tags, l, r), Leaves: leaves, Points: points, Earned: earned},
+		carry|wrapped == 0 && fits(earned) && leaves <= MaxLeaves
 }
 
 // leftOf is the number of leaves on the left of a tree of n > 1.
 func leftOf(n uint64) uint64 { return 1 << (bits.Len64(n-1) - 1) }
 
-// MarshalBinary gives hash, leaves, points, earned and paid, 72 bytes.
+// MarshalBinary gives hash, leaves, points and earned, 60 bytes.
 func (n Node) MarshalBinary() ([]byte, error) { return n.appendChild(nil), nil }
 
 // UnmarshalBinary is the inverse of MarshalBinary; ErrEncoding.
@@ -259,5 +257,5 @@ func (n *Node) UnmarshalBinary(b []byte) error {
 
 // String gives the hash's beginning and the sums.
 func (n Node) String() string {
-	return fmt.Sprintf("%x (%d leaves, %d points, %s earned, %s paid)", n.Hash[:6], n.Leaves, n.Points, n.Earned.Format(), n.Paid.Format())
+	return fmt.Sprintf("%x (%d leaves, %d points, %s)", n.Hash[:6], n.Leaves, n.Points, n.Earned.Format())
 }

@@ -23,7 +23,7 @@ type Statement struct {
 const statementTag = "cairn report v1\x00"
 
 // ID is SHA-256 over the tag "cairn report v1" and a zero byte, the chain id after its length (1
-// byte), service (1), epoch (8), rules (4), hash (32) and number (8) of inputs, the output root (72)
+// byte), service (1), epoch (8), rules (4), hash (32) and number (8) of inputs, the output root (60)
 // and previous (32).
 func (s Statement) ID() [32]byte {
 	b := append([]byte(statementTag), byte(len(s.ChainID)))

@@ -55,7 +55,7 @@ func raise[L Leaf](levels [][]Node) ([][]Node, error) {
 	return levels, nil
 }
 
-// Tree is a tree in memory: its leaves and two nodes of 80 bytes a leaf. It does not change.
+// Tree is a tree in memory: its leaves and two nodes of 64 bytes a leaf. It does not change.
 type Tree[L Leaf] struct {
 	leaves []L
 	levels [][]Node

@@ -101,16 +101,10 @@ func parseRoot(field string, t auditv1.TreeRoot) (report.Root, error) {
 	if t.Leaves > report.MaxLeaves {
 		return r, errorsmod.Wrapf(ErrField, "%s.leaves %d: at most %d", field, t.Leaves, uint64(report.MaxLeaves))
 	}
-	for _, sum := range []struct {
-		field string
-		value math.Int
-		to    *price.Amount
-	}{{"earned", t.Earned, &r.Earned}, {"paid", t.Paid, &r.Paid}} {
-		if sum.value.IsNil() || sum.value.IsNegative() || sum.value.BigInt().BitLen() > report.AmountBits {
-			return r, errorsmod.Wrapf(ErrField, "%s.%s %s: not an amount", field, sum.field, sum.value)
-		}
-		*sum.to, _ = price.FromBig(sum.value.BigInt()) // fits
+	if t.Earned.IsNil() || t.Earned.IsNegative() || t.Earned.BigInt().BitLen() > report.AmountBits {
+		return r, errorsmod.Wrapf(ErrField, "%s.earned %s: not an amount", field, t.Earned)
 	}
+	r.Earned, _ = price.FromBig(t.Earned.BigInt()) // fits
 	if t.Leaves == 0 {
 		if r != (report.Root{}) || len(t.Hash) > 0 {
 			return r, errorsmod.Wrapf(ErrField, "%s: a tree without leaves has hash %x, %d points, %s earned", field, clip(t.Hash), t.Points, t.Earned)
@@ -132,7 +126,7 @@ func clip(b []byte) []byte { return b[:min(len(b), 40)] }
 
 // treeRoot is the inverse of parseRoot.
 func treeRoot(r report.Root) auditv1.TreeRoot {
-	t := auditv1.TreeRoot{Leaves: r.Leaves, Points: r.Points, Earned: integer(r.Earned), Paid: integer(r.Paid)}
+	t := auditv1.TreeRoot{Leaves: r.Leaves, Points: r.Points, Earned: integer(r.Earned)}
 	if r.Leaves > 0 {
 		t.Hash = r.Hash[:]
 	}
@@ -148,7 +142,7 @@ func parseStatement(chainID string, s auditv1.Statement) (report.Statement, erro
 	if s.Epoch == 0 {
 		return out, errorsmod.Wrap(ErrField, "epoch 0: epochs start at 1")
 	}
-	inputs := auditv1.TreeRoot{Hash: s.InputHash, Leaves: s.Inputs, Earned: math.ZeroInt(), Paid: math.ZeroInt()}
+	inputs := auditv1.TreeRoot{Hash: s.InputHash, Leaves: s.Inputs, Earned: math.ZeroInt()}
 	var err error
 	if out.Inputs, err = parseRoot("inputs", inputs); err != nil {
 		return out, err
@@ -335,8 +329,8 @@ func (k *Keeper) admit(ctx context.Context, params auditv1.Params, s report.Stat
 	}
 	most, over := pools.Budget()
 	paid, under := s.Output.Earned.Sub(before.Earned)
-	if under || !over && paid.Cmp(most) > 0 || s.Output.Paid.Cmp(s.Output.Earned) > 0 || s.Output.Paid.Cmp(before.Paid) < 0 {
-		return errorsmod.Wrapf(ErrTotals, "output.earned %s, paid %s: %s and %s before, and pools of %s", s.Output.Earned, s.Output.Paid, before.Earned, before.Paid, most)
+	if under || !over && paid.Cmp(most) > 0 {
+		return errorsmod.Wrapf(ErrTotals, "output.earned %s: %s before, and pools of %s", s.Output.Earned, before.Earned, most)
 	}
 	return nil
 }
