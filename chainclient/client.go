@@ -10,8 +10,6 @@ import (
 
 	tendermintv1beta1 "cosmossdk.io/api/cosmos/base/tendermint/v1beta1"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
 
 	"github.com/cairn-network/cairn/chainclient/wallet"
@@ -33,11 +31,11 @@ const (
 
 // Config says which node to speak to and for whom.
 type Config struct {
-	// Endpoint is the node's gRPC address, host:port.
+	// Endpoint is the node's gRPC address: host:port in the clear, which is taken on loopback only, or
+	// grpcs://host[:port] over TLS (port 9443 unless named).
 	Endpoint string
-	// TLS is for a node reached over a network; nil speaks in the clear, which is right on
-	// loopback only.
-	TLS credentials.TransportCredentials
+	// Trust says whom to believe over a network.
+	Trust Trust
 	// Account signs; nil for a client that only reads.
 	Account *wallet.Account
 	// FeeGranter is the address that pays the fees by a grant of x/feegrant; empty for the
@@ -76,18 +74,19 @@ func New(config Config) (*Client, error) {
 	if config.Log == nil {
 		config.Log = slog.New(slog.DiscardHandler)
 	}
-	if config.TLS == nil {
-		config.TLS = insecure.NewCredentials()
+	target, security, err := reach(config.Endpoint, config.Trust)
+	if err != nil {
+		return nil, err
 	}
 	c := &Client{config: config, clock: config.Clock, log: config.Log, seq: newSequencer()}
 	options := append([]grpc.DialOption{
-		grpc.WithTransportCredentials(config.TLS),
+		grpc.WithTransportCredentials(security),
 		grpc.WithDefaultCallOptions(grpc.ForceCodec(codec{}), grpc.MaxCallRecvMsgSize(maxResponse)),
 		grpc.WithUnaryInterceptor(c.persist),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: time.Minute, Timeout: 20 * time.Second}),
 		grpc.WithDisableServiceConfig(),
 	}, config.DialOptions...)
-	conn, err := grpc.NewClient(config.Endpoint, options...)
+	conn, err := grpc.NewClient(target, options...)
 	if err != nil {
 		return nil, fmt.Errorf("node address %q: %w", config.Endpoint, err)
 	}

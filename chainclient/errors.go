@@ -43,6 +43,7 @@ var (
 	ErrDeviceSignature = Code{"device", 9}
 	ErrTooManyDevices  = Code{"device", 13}
 	ErrDeviceNotActive = Code{"device", 14}
+	ErrNotOffered      = Code{"device", 15}
 	ErrDeviceObliged   = Code{"device", 16}
 	ErrUnbonding       = Code{"device", 17}
 	ErrDeviceRetired   = Code{"device", 18}

@@ -6,6 +6,8 @@ import (
 
 	bankv1beta1 "cosmossdk.io/api/cosmos/bank/v1beta1"
 	basev1beta1 "cosmossdk.io/api/cosmos/base/v1beta1"
+	"cosmossdk.io/math"
+	sdk "github.com/cosmos/cosmos-sdk/types"
 	anypb "github.com/cosmos/gogoproto/types/any"
 	"google.golang.org/protobuf/proto"
 
@@ -34,6 +36,39 @@ func (c *Client) Announce(ctx context.Context, m *devicev1.MsgAnnounce) error {
 	n := *m
 	c.fill(&n.Operator)
 	return c.call(ctx, fmt.Sprintf("announcing device %d", m.Id), &n, nil)
+}
+
+// Relocate sets where a device says it stands (owner).
+func (c *Client) Relocate(ctx context.Context, m *devicev1.MsgRelocate) error {
+	n := *m
+	c.fill(&n.Owner)
+	return c.call(ctx, fmt.Sprintf("relocating device %d", m.Id), &n, nil)
+}
+
+// RotateOperator replaces the account that acts for a device day to day (owner).
+func (c *Client) RotateOperator(ctx context.Context, device uint64, operator string) error {
+	return c.call(ctx, fmt.Sprintf("replacing the operator of device %d", device),
+		&devicev1.MsgRotateOperator{Owner: c.Address(), Id: device, Operator: operator}, nil)
+}
+
+// Transfer offers a device to another owner, who has to accept it; to nobody withdraws (owner).
+func (c *Client) Transfer(ctx context.Context, device uint64, to string) error {
+	return c.call(ctx, fmt.Sprintf("offering device %d to another owner", device),
+		&devicev1.MsgTransfer{Owner: c.Address(), Id: device, NewOwner: to}, nil)
+}
+
+// AcceptTransfer takes over a device that is offered to the account, which becomes its operator, too,
+// unless another is named.
+func (c *Client) AcceptTransfer(ctx context.Context, device uint64, operator string) error {
+	c.fill(&operator)
+	return c.call(ctx, fmt.Sprintf("taking over device %d", device),
+		&devicev1.MsgAcceptTransfer{NewOwner: c.Address(), Id: device, Operator: operator}, nil)
+}
+
+// AddBond adds to what answers for a device's faults (owner).
+func (c *Client) AddBond(ctx context.Context, device uint64, amount price.Amount) error {
+	return c.call(ctx, fmt.Sprintf("adding %s to the bond of device %d", amount.Format(), device),
+		&devicev1.MsgAddBond{Owner: c.Address(), Id: device, Amount: coin(amount)}, nil)
 }
 
 // Retire starts a device's leaving, or ends it when its time has come (owner).
@@ -120,6 +155,11 @@ func (c *Client) BankSend(ctx context.Context, to string, amount price.Amount) (
 		return TxResult{}, fmt.Errorf("sending %s to %s: %w", amount.Format(), to, err)
 	}
 	return r, nil
+}
+
+// coin is an amount of acairn as messages carry it.
+func coin(amount price.Amount) sdk.Coin {
+	return sdk.Coin{Denom: Denom, Amount: math.NewIntFromBigInt(amount.Big())}
 }
 
 func (c *Client) fill(sender *string) {

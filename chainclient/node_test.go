@@ -100,7 +100,7 @@ func start(t *testing.T, config Config) (*node, *Client) {
 	go func() { served <- server.Serve(listener) }()
 
 	fake := clock.NewFake(time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC))
-	config.Endpoint, config.Clock = "passthrough:///node", fake
+	config.Endpoint, config.Clock = "127.0.0.1:1", fake
 	config.DialOptions = append(config.DialOptions, grpc.WithContextDialer(func(context.Context, string) (net.Conn, error) { return listener.Dial() }))
 	var err error
 	if config.Account == nil {

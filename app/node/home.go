@@ -174,7 +174,7 @@ func AppConfig() *evmconfig.Config {
 }
 
 // AppConfigTemplate is the text of app.toml.
-const AppConfigTemplate = serverconfig.DefaultConfigTemplate + evmconfig.DefaultEVMConfigTemplate
+const AppConfigTemplate = serverconfig.DefaultConfigTemplate + evmconfig.DefaultEVMConfigTemplate + grpcTLSTemplate
 
 // writeAppConfig writes app.toml. The SDK keeps the template in a package variable.
 func writeAppConfig(path string, config *evmconfig.Config) {

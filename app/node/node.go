@@ -60,6 +60,7 @@ type Addresses struct {
 	RPC              string `json:"rpc"`
 	REST             string `json:"rest,omitempty"` // gRPC-web too
 	GRPC             string `json:"grpc,omitempty"`
+	GRPCTLS          string `json:"grpc_tls,omitempty"` // the same over TLS, for other machines
 	JSONRPC          string `json:"json_rpc,omitempty"`
 	JSONRPCWebsocket string `json:"json_rpc_websocket,omitempty"`
 }
@@ -76,6 +77,7 @@ func (c *Config) Listen(a Addresses) {
 	for key, address := range map[string]string{
 		"api.address":         a.REST,
 		"grpc.address":        a.GRPC,
+		grpcTLSAddress:        a.GRPCTLS,
 		"json-rpc.address":    a.JSONRPC,
 		"json-rpc.ws-address": a.JSONRPCWebsocket,
 	} {
@@ -339,7 +341,7 @@ func (n *Node) buildServers(config Config, settings evmconfig.Config) error {
 		pool.SetEventBus(n.comet.EventBus())
 	}
 	if settings.GRPC.Enable {
-		if err := n.buildGRPC(&clientCtx, settings.GRPC, config.Logger); err != nil {
+		if err := n.buildGRPC(&clientCtx, settings.GRPC, config.Settings, config.Logger); err != nil {
 			return err
 		}
 	}

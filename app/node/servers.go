@@ -24,6 +24,7 @@ import (
 	ethrpc "github.com/ethereum/go-ethereum/rpc"
 	"github.com/improbable-eng/grpc-web/go/grpcweb"
 	"github.com/rs/cors"
+	"github.com/spf13/viper"
 	"golang.org/x/net/netutil"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -33,7 +34,7 @@ import (
 const closeGrace = 500 * time.Millisecond
 
 // buildGRPC binds the gRPC server and points clientCtx at it: the REST gateway asks through it.
-func (n *Node) buildGRPC(clientCtx *client.Context, config serverconfig.GRPCConfig, logger log.Logger) error {
+func (n *Node) buildGRPC(clientCtx *client.Context, config serverconfig.GRPCConfig, settings *viper.Viper, logger log.Logger) error {
 	listener, err := net.Listen("tcp", config.Address)
 	if err != nil {
 		return fmt.Errorf("binding gRPC: %w", err)
@@ -71,7 +72,7 @@ func (n *Node) buildGRPC(clientCtx *client.Context, config serverconfig.GRPCConf
 			return errors.Join(err, closeListener(listener))
 		},
 	})
-	return nil
+	return n.buildGRPCTLS(settings)
 }
 
 // closeListener closes what its server closes too, unless it never came to serve.

@@ -4,6 +4,7 @@
 package cli
 
 import (
+	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -78,6 +79,26 @@ func (t *Terminal) Secret(question string) (string, error) {
 		return "", fmt.Errorf("reading passphrase: %w", err)
 	}
 	return string(answer), nil
+}
+
+// Confirm asks whether to go on and fails unless a person says yes. sure answers for the person, as
+// --yes does; where nobody can be asked it is the only way.
+func (t *Terminal) Confirm(question string, sure bool) error {
+	if sure {
+		return nil
+	}
+	if !t.Interactive {
+		return Hint(errors.New("this needs a yes, and nobody can be asked"), "say it with --yes")
+	}
+	fmt.Fprintf(t.Err, "%s [y/N] ", question)
+	answer, err := bufio.NewReader(io.LimitReader(t.In, 64)).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("reading the answer: %w", err)
+	}
+	if a := strings.ToLower(strings.TrimSpace(answer)); a != "y" && a != "yes" {
+		return errors.New("nothing was done")
+	}
+	return nil
 }
 
 // hint is an error with what to do about it.

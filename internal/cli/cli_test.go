@@ -51,6 +51,26 @@ func TestErrorsSayWhatToDoNext(t *testing.T) {
 	require.Empty(t, stderr.String())
 }
 
+func TestConfirm(t *testing.T) {
+	for answer, goes := range map[string]bool{"y\n": true, " YES \n": true, "yes": true, "\n": false, "": false, "no\n": false, "yesterday\n": false} {
+		term, out, asked := terminal()
+		term.Interactive, term.In = true, strings.NewReader(answer)
+		if err := term.Confirm("Burn it?", false); (err == nil) != goes {
+			t.Errorf("answer %q: %v", answer, err)
+		}
+		if out.Len() > 0 || !strings.Contains(asked.String(), "Burn it? [y/N]") {
+			t.Errorf("asked %q, %q among the results", asked, out)
+		}
+	}
+	term, _, asked := terminal()
+	if err := term.Confirm("Burn it?", true); err != nil || asked.Len() > 0 {
+		t.Errorf("with --yes: %v, asked %q", err, asked)
+	}
+	if err := term.Confirm("Burn it?", false); err == nil || !strings.Contains(Next(err), "--yes") {
+		t.Errorf("nobody there: %v", err)
+	}
+}
+
 func TestNobodyToAsk(t *testing.T) {
 	term, _, _ := terminal()
 	_, err := term.Secret("Passphrase")

@@ -7,6 +7,7 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -59,6 +60,7 @@ func Main() int {
 type session struct {
 	*cli.Terminal
 	homeFlag, nodeFlag  string
+	trustFlag           chainclient.Trust
 	logLevel, logFormat string
 }
 
@@ -66,6 +68,9 @@ type session struct {
 type settings struct {
 	// Node is the gRPC address of the node to speak to.
 	Node string `toml:"node"`
+	// CA and Insecure are whom to believe on the way to it.
+	CA       string `toml:"ca"`
+	Insecure bool   `toml:"insecure"`
 }
 
 // New is the whole tree of commands on a terminal.
@@ -88,7 +93,9 @@ func New(terminal *cli.Terminal) *cobra.Command {
 	flags := root.PersistentFlags()
 	flags.BoolVar(&s.JSON, "json", false, "write results as JSON")
 	flags.StringVar(&s.homeFlag, "home", "", "directory of keys and settings (default $"+homeVariable+" or ~/"+defaultHome+")")
-	flags.StringVar(&s.nodeFlag, "node", "", "gRPC address of the node to speak to (default $"+nodeVariable+", cairn.toml or "+defaultNode+")")
+	flags.StringVar(&s.nodeFlag, "node", "", "gRPC address of the node to speak to, host:port on this machine or grpcs://host:port (default $"+nodeVariable+", cairn.toml or "+defaultNode+")")
+	flags.StringVar(&s.trustFlag.CA, "ca", "", "PEM file of certificates to believe instead of the system's, for a node at grpcs://host:port")
+	flags.BoolVar(&s.trustFlag.Insecure, "insecure", false, "speak in the clear to a node on another machine, whose answers anyone on the way can change")
 	flags.StringVar(&s.logLevel, "log-level", "", "debug, info, warn or error (default info, on a terminal warn)")
 	flags.StringVar(&s.logFormat, "log-format", string(telemetry.Text), "text or json")
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
@@ -119,19 +126,16 @@ func (s *session) home() (config.Home, error) {
 	return config.FindHome(s.homeFlag, homeVariable, defaultHome)
 }
 
-// endpoint is the node to speak to: flag, then environment, then settings, then the default.
-func (s *session) endpoint(home config.Home) (string, error) {
-	if s.nodeFlag != "" {
-		return s.nodeFlag, nil
-	}
-	if node := os.Getenv(nodeVariable); node != "" {
-		return node, nil
-	}
+// endpoint is the node to speak to, and whom to believe on the way there: flag, then environment (of
+// the node), then settings, then the default.
+func (s *session) endpoint(home config.Home) (string, chainclient.Trust, error) {
 	set := settings{Node: defaultNode}
 	if err := home.Load("cairn.toml", &set); err != nil {
-		return "", err
+		return "", chainclient.Trust{}, err
 	}
-	return set.Node, nil
+	return cmp.Or(s.nodeFlag, os.Getenv(nodeVariable), set.Node),
+		chainclient.Trust{CA: cmp.Or(s.trustFlag.CA, set.CA), Insecure: s.trustFlag.Insecure || set.Insecure},
+		nil
 }
 
 // words opens the wallet and returns its mnemonic.
@@ -172,16 +176,19 @@ func (s *session) account(home config.Home) (*wallet.Account, error) {
 // chain is a client of the node that can read, and sign when account is not nil. It gives a
 // node that does not answer a few seconds: a person waits.
 func (s *session) chain(home config.Home, account *wallet.Account) (*chainclient.Client, error) {
-	endpoint, err := s.endpoint(home)
+	endpoint, trust, err := s.endpoint(home)
 	if err != nil {
 		return nil, err
 	}
-	return chainclient.New(chainclient.Config{Endpoint: endpoint, Account: account, Patience: personPatience})
+	client, err := chainclient.New(chainclient.Config{Endpoint: endpoint, Trust: trust, Account: account, Patience: personPatience})
+	return client, s.explain(err)
 }
 
 // explain adds what a person can do about an error of the chain.
 func (s *session) explain(err error) error {
 	switch {
+	case errors.Is(err, chainclient.ErrPlaintext):
+		return cli.Hint(err, "use --node grpcs://host:port (and --ca FILE for a certificate of its own), or accept what can happen with --insecure")
 	case errors.Is(err, chainclient.ErrUnreachable):
 		return cli.Hint(err, "is a node running there? Start a network with: make run, or name another node with --node host:port")
 	case errors.Is(err, chainclient.ErrUnknownAddress), errors.Is(err, chainclient.ErrInsufficientFunds):

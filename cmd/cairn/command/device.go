@@ -1,10 +1,12 @@
 package command
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -29,22 +31,35 @@ type deviceView struct {
 	Deposit  string `json:"deposit"`
 	Bond     string `json:"bond"`
 	Tier     uint32 `json:"tier"`
+	// JailedUntil, ReleaseAt and PendingOwner are there while the device is jailed, retiring or
+	// offered to another owner; times are Unix seconds.
+	JailedUntil  int64  `json:"jailed_until,omitempty"`
+	ReleaseAt    int64  `json:"release_at,omitempty"`
+	PendingOwner string `json:"pending_owner,omitempty"`
 }
 
 func viewDevice(d devicev1.Device) deviceView {
-	return deviceView{
+	v := deviceView{
 		ID: d.Id, Kind: d.Kind, State: state(d.State.String(), "DEVICE_STATE_"), Region: d.Region, Endpoint: d.Endpoint,
 		Owner: d.Owner, Operator: d.Operator, Key: fmt.Sprintf("%x", d.Pubkey.Key),
 		Deposit: d.Deposit.Amount.String() + d.Deposit.Denom, Bond: d.Bond.Amount.String() + d.Bond.Denom, Tier: d.Tier,
+		PendingOwner: d.PendingOwner,
 	}
+	switch d.State {
+	case devicev1.DeviceState_DEVICE_STATE_JAILED:
+		v.JailedUntil = d.JailedUntil
+	case devicev1.DeviceState_DEVICE_STATE_RETIRING:
+		v.ReleaseAt = d.ReleaseAt
+	}
+	return v
 }
 
 // state turns DEVICE_STATE_ACTIVE into active.
 func state(name, prefix string) string { return strings.ToLower(strings.TrimPrefix(name, prefix)) }
 
 func (s *session) device() *cobra.Command {
-	c := &cobra.Command{Use: "device", Short: "Devices on the chain: list, show"}
-	c.AddCommand(s.deviceList(), s.deviceShow())
+	c := &cobra.Command{Use: "device", Short: "Devices on the chain: list, show, hand over, retire"}
+	c.AddCommand(s.deviceList(), s.deviceShow(), s.deviceTransfer(), s.deviceAccept(), s.deviceOperator(), s.deviceBond(), s.deviceRetire())
 	return c
 }
 
@@ -102,9 +117,9 @@ func (s *session) deviceShow() *cobra.Command {
 	return &cobra.Command{
 		Use: "show ID", Short: "Show a device with its offers and leases", Args: cobra.ExactArgs(1), ValidArgsFunction: completeNothing,
 		RunE: func(c *cobra.Command, args []string) error {
-			id, err := strconv.ParseUint(args[0], 10, 64)
+			id, err := deviceID(args[0])
 			if err != nil {
-				return cli.Hint(fmt.Errorf("device id %q is not a number", args[0]), "cairn device list shows the ids")
+				return err
 			}
 			home, err := s.home()
 			if err != nil {
@@ -117,7 +132,7 @@ func (s *session) deviceShow() *cobra.Command {
 			defer chain.Close()
 			d, err := chain.Device(c.Context(), id)
 			if err != nil {
-				return s.explain(err)
+				return s.explainDevice(err)
 			}
 			offers, err := chain.Offers(c.Context(), chainclient.OfferFilter{Device: id})
 			if err != nil {
@@ -127,15 +142,37 @@ func (s *session) deviceShow() *cobra.Command {
 			if err != nil {
 				return s.explain(err)
 			}
+			reputation, err := chain.Reputation(c.Context(), id)
+			if err != nil {
+				return s.explain(err)
+			}
+			earned, err := s.earned(c.Context(), chain, id)
+			if err != nil {
+				return err
+			}
 			result := struct {
 				deviceView
-				Offers []offerView `json:"offers"`
-				Leases []itemView  `json:"leases"`
-			}{viewDevice(d), viewOffers(offers), viewItems(items)}
+				// Net of fees, since the device was registered.
+				Earned    price.Amount `json:"earned"`
+				Completed uint64       `json:"completed"`
+				Abandoned uint64       `json:"abandoned"`
+				Offers    []offerView  `json:"offers"`
+				Leases    []itemView   `json:"leases"`
+			}{viewDevice(d), earned, reputation.Completed, reputation.Abandoned, viewOffers(offers), viewItems(items)}
 			return s.Show(result, func(w writer) {
 				v := result.deviceView
 				fmt.Fprintf(w, "device    %d (%s, %s)\nowner     %s\noperator  %s\nkey       %s\nendpoint  %s\nregion    %s\ndeposit   %s\nbond      %s\ntier      %d\n",
 					v.ID, v.Kind, v.State, v.Owner, v.Operator, v.Key, v.Endpoint, v.Region, v.Deposit, v.Bond, v.Tier)
+				fmt.Fprintf(w, "earned    %s\nleases    %d completed, %d abandoned\n", result.Earned.Format(), result.Completed, result.Abandoned)
+				if v.PendingOwner != "" {
+					fmt.Fprintf(w, "offered   to %s, who has not accepted\n", v.PendingOwner)
+				}
+				if v.JailedUntil > 0 {
+					fmt.Fprintf(w, "jailed    until %s\n", date(v.JailedUntil))
+				}
+				if v.ReleaseAt > 0 {
+					fmt.Fprintf(w, "leaving   deposit and bond are free from %s: then cairn device retire %d again\n", date(v.ReleaseAt), v.ID)
+				}
 				if len(result.Offers) > 0 {
 					fmt.Fprintln(w)
 					offerTable(w, result.Offers)
@@ -151,6 +188,32 @@ func (s *session) deviceShow() *cobra.Command {
 			})
 		},
 	}
+}
+
+// deviceID reads the id of a device from the command line.
+func deviceID(text string) (uint64, error) {
+	id, err := strconv.ParseUint(text, 10, 64)
+	if err != nil || id == 0 {
+		return 0, cli.Hint(fmt.Errorf("device id %q is not a number from 1", text), "cairn device list shows the ids")
+	}
+	return id, nil
+}
+
+// date writes a time of the chain, Unix seconds, for people.
+func date(seconds int64) string { return time.Unix(seconds, 0).Format("2 Jan 2006 15:04 MST") }
+
+// earned is what a device has been paid in CAIRN, net of fees.
+func (s *session) earned(ctx context.Context, chain *chainclient.Client, device uint64) (price.Amount, error) {
+	totals, err := chain.Totals(ctx, device, "")
+	if err != nil {
+		return price.Amount{}, s.explain(err)
+	}
+	for _, t := range totals {
+		if t.Denom == chainclient.Denom {
+			return price.FromBig(t.Paid.BigInt())
+		}
+	}
+	return price.Amount{}, nil
 }
 
 // offerView is an offer as commands show it.

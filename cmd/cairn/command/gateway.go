@@ -179,7 +179,7 @@ func (s *session) gatewayConfig(home config.Home, t gatewaySettings) (launch.Con
 	if err != nil {
 		return c, err
 	}
-	if c.Chain, err = s.endpoint(home); err != nil {
+	if c.Chain, c.Trust, err = s.endpoint(home); err != nil {
 		return c, err
 	}
 	c.Log, err = s.logger()

@@ -14,9 +14,11 @@ import (
 	"time"
 
 	"cosmossdk.io/math"
+	"github.com/cosmos/cosmos-sdk/codec"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	"github.com/stretchr/testify/require"
 
+	devicev1 "github.com/cairn-network/cairn/api/cairn/device/v1"
 	"github.com/cairn-network/cairn/app/node"
 	"github.com/cairn-network/cairn/chainclient/wallet"
 	"github.com/cairn-network/cairn/cmd/cairn/command"
@@ -199,6 +201,12 @@ func gone(file string) func() error {
 
 // chain runs a node on whose chain everyone holds 1000 CAIRN, and returns its gRPC address.
 func chain(t *testing.T, dir string, people []string) string {
+	return runChain(t, dir, people, func(node.Config) {}).GRPC
+}
+
+// runChain is chain with settings of its own.
+func runChain(t *testing.T, dir string, people []string, set func(node.Config)) node.Addresses {
+	t.Helper()
 	identity, err := node.InitHome(dir, node.HomeOptions{Moniker: "test", ChainID: "cairn-test-1", BlockTime: 200 * time.Millisecond, Keyring: "test"})
 	require.NoError(t, err)
 	genesis := node.Genesis{ChainID: "cairn-test-1", Time: time.Now()}
@@ -211,6 +219,9 @@ func chain(t *testing.T, dir string, people []string) string {
 		})
 	}
 	genesis.Validators = []node.Validator{{Moniker: "test", Operator: genesis.Accounts[0].Address, Key: identity.ConsensusKey, Stake: math.NewInt(1e18)}}
+	genesis.Edit = func(cdc codec.JSONCodec, state map[string]json.RawMessage) error {
+		return node.SetModule(cdc, state, "device", func(g *devicev1.GenesisState) { g.Params.UnbondingSeconds = 1 })
+	}
 	document, err := genesis.Document()
 	require.NoError(t, err)
 	require.NoError(t, node.WriteGenesis(document, dir))
@@ -220,10 +231,11 @@ func chain(t *testing.T, dir string, people []string) string {
 	config.Settings.Set("api.enable", false)
 	config.Settings.Set("json-rpc.enable", false)
 	config.Comet.P2P.PexReactor = false // its address book is written late, into a home that is gone
+	set(config)
 	n, err := node.Start(context.WithoutCancel(t.Context()), config)
 	require.NoError(t, err)
 	t.Cleanup(func() { n.Stop() })
-	return n.Addresses().GRPC
+	return n.Addresses()
 }
 
 // eventually tries until it works or the test's time is over.

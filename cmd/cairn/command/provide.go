@@ -187,7 +187,7 @@ func (s *session) storageConfig(home config.Home, t storageSettings) (provide.Co
 	if err != nil {
 		return provide.Config{}, err
 	}
-	endpoint, err := s.endpoint(home)
+	endpoint, trust, err := s.endpoint(home)
 	if err != nil {
 		return provide.Config{}, err
 	}
@@ -196,7 +196,7 @@ func (s *session) storageConfig(home config.Home, t storageSettings) (provide.Co
 		return provide.Config{}, err
 	}
 	return provide.Config{
-		Home: string(home), Account: account, Chain: endpoint, FeeGranter: granter, Node: node,
+		Home: string(home), Account: account, Chain: endpoint, Trust: trust, FeeGranter: granter, Node: node,
 		Storage: storagePrice.Rate, Egress: egressPrice.Rate, Region: t.Region, Log: log,
 	}, nil
 }

@@ -51,7 +51,7 @@ func (s *session) status() *cobra.Command {
 			}
 			defer chain.Close()
 			var v statusView
-			if v.Node.Endpoint, err = s.endpoint(home); err != nil {
+			if v.Node.Endpoint, _, err = s.endpoint(home); err != nil {
 				return err
 			}
 			if v.Node.Chain, err = chain.ChainID(ctx); err != nil {
