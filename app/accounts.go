@@ -17,8 +17,10 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 	corevm "github.com/ethereum/go-ethereum/core/vm"
 
+	"github.com/cairn-network/cairn/x/audit"
 	"github.com/cairn-network/cairn/x/device"
 	"github.com/cairn-network/cairn/x/market"
+	"github.com/cairn-network/cairn/x/reward"
 )
 
 // moduleAccounts is every account that a module holds, with what it may do to the supply.
@@ -38,6 +40,10 @@ var moduleAccounts = map[string][]string{
 
 	device.ModuleName: {authtypes.Burner}, // holds deposits and bonds, burns what is forfeited
 	market.ModuleName: {authtypes.Burner}, // holds escrow, burns the fee of each settlement
+	audit.ModuleName:  {authtypes.Burner}, // holds the bonds of reporters, burns what they lose
+	// Mints what devices claim and what validators are paid, holds sponsors' boosts and burns them when
+	// they are due.
+	reward.ModuleName: {authtypes.Minter, authtypes.Burner},
 }
 
 // ModuleAccounts returns the module accounts by name with their permissions.

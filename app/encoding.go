@@ -30,6 +30,7 @@ import (
 	"github.com/cairn-network/cairn/x/audit"
 	"github.com/cairn-network/cairn/x/device"
 	"github.com/cairn-network/cairn/x/market"
+	"github.com/cairn-network/cairn/x/reward"
 	"github.com/cairn-network/cairn/x/storage"
 )
 
@@ -70,6 +71,7 @@ func NewEncoding(evmChainID uint64) Encoding {
 			audit.NewAppModule(nil),
 			device.NewAppModule(nil),
 			market.NewAppModule(nil),
+			reward.NewAppModule(nil),
 			storage.NewAppModule(nil),
 		),
 	}

@@ -76,14 +76,14 @@ func (e Encoding) DefaultGenesis() map[string]json.RawMessage {
 		slashing.Params.SignedBlocksWindow = 10_000
 	}))
 	must(SetModule(e.Codec, state, minttypes.ModuleName, func(mint *minttypes.GenesisState) {
-		// Validators are paid for securing the ledger by a modest inflation besides fees; devices
-		// earn by work. The cap holds for both.
+		// Nothing is minted by inflation: validators and devices are paid by one schedule under one
+		// cap, which is x/reward's (docs/adr/0007-one-emission-schedule.md).
 		mint.Params.MintDenom = Denom
-		mint.Params.InflationMin = math.LegacyNewDecWithPrec(1, 2)
-		mint.Params.InflationMax = math.LegacyNewDecWithPrec(5, 2)
-		mint.Params.InflationRateChange = math.LegacyNewDecWithPrec(4, 2)
+		mint.Params.InflationMin = math.LegacyZeroDec()
+		mint.Params.InflationMax = math.LegacyZeroDec()
+		mint.Params.InflationRateChange = math.LegacyZeroDec()
 		mint.Params.MaxSupply = math.NewIntWithDecimal(maxSupply, Decimals)
-		mint.Minter.Inflation = math.LegacyNewDecWithPrec(3, 2)
+		mint.Minter.Inflation = math.LegacyZeroDec()
 	}))
 	must(SetModule(e.Codec, state, govtypes.ModuleName, func(gov *govv1.GenesisState) {
 		gov.Params.MinDeposit = sdk.NewCoins(coins(1_000))

@@ -31,6 +31,7 @@ func (app *App) Invariants() []modkit.Invariant {
 		app.Device.Invariants(),
 		app.Market.Invariants(),
 		app.Storage.Invariants(),
+		app.Reward.Invariants(),
 	)
 }
 

@@ -52,6 +52,7 @@ import (
 	"github.com/cairn-network/cairn/x/audit"
 	"github.com/cairn-network/cairn/x/device"
 	"github.com/cairn-network/cairn/x/market"
+	"github.com/cairn-network/cairn/x/reward"
 	"github.com/cairn-network/cairn/x/storage"
 )
 
@@ -82,6 +83,7 @@ type Keepers struct {
 	Device  *device.Keeper
 	Market  *market.Keeper
 	Storage *storage.Keeper
+	Reward  *reward.Keeper
 }
 
 // kvStores names the stores that make up the state and so the app hash. Adding one later takes an
@@ -94,6 +96,7 @@ var kvStores = []string{
 	ibcexported.StoreKey, transfertypes.StoreKey,
 	feemarkettypes.StoreKey, evmtypes.StoreKey, erc20types.StoreKey,
 	device.StoreKey, market.StoreKey, storage.StoreKey, audit.StoreKey,
+	reward.StoreKey,
 }
 
 // objectStores names the stores that live for one block and hold Go values.
@@ -147,13 +150,19 @@ func (app *App) buildKeepers(options servertypes.AppOptions) error {
 
 	app.Audit = audit.NewKeeper(audit.Deps{
 		Codec: cdc, Store: service(audit.StoreKey), Accounts: AddressCodec(), Validators: ValidatorCodec(),
-		Staking: app.Staking, Source: beacon.VRF{}, Authority: gov,
+		Staking: app.Staking, Bank: app.Bank, Source: beacon.VRF{}, Authority: gov,
 	})
 	app.Device = device.NewKeeper(cdc, service(device.StoreKey), AddressCodec(), app.Bank, gov)
 	app.Market = market.NewKeeper(cdc, service(market.StoreKey), AddressCodec(), app.Bank, app.Device, gov)
 	// A device retires only when the market owes nothing through it, and the market asks for devices.
 	app.Device.SetObligations(app.Market)
 	app.Device.SetBeacons(app.Audit)
+	app.Reward = reward.NewKeeper(reward.Deps{
+		Codec: cdc, Store: service(reward.StoreKey), Addresses: AddressCodec(), Bank: app.Bank, Devices: app.Device,
+		Epochs: app.Audit, Validators: authtypes.FeeCollectorName, Authority: gov,
+	})
+	app.Market.SetSettleHooks(app.Reward)
+	app.Audit.SetHooks(audit.Hook{Name: reward.ModuleName, Hooks: app.Reward})
 	app.Storage = storage.NewKeeper(cdc, service(storage.StoreKey), AddressCodec(), gov)
 	return nil
 }

@@ -26,6 +26,7 @@ import (
 	"github.com/cairn-network/cairn/x/audit"
 	"github.com/cairn-network/cairn/x/device"
 	"github.com/cairn-network/cairn/x/market"
+	"github.com/cairn-network/cairn/x/reward"
 	"github.com/cairn-network/cairn/x/storage"
 )
 
@@ -63,6 +64,7 @@ func (app *App) buildModules() {
 		audit.NewAppModule(app.Audit),
 		device.NewAppModule(app.Device),
 		market.NewAppModule(app.Market),
+		reward.NewAppModule(app.Reward),
 		storage.NewAppModule(app.Storage),
 	)
 	app.setOrder()

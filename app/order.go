@@ -25,6 +25,7 @@ import (
 	"github.com/cairn-network/cairn/x/audit"
 	"github.com/cairn-network/cairn/x/device"
 	"github.com/cairn-network/cairn/x/market"
+	"github.com/cairn-network/cairn/x/reward"
 	"github.com/cairn-network/cairn/x/storage"
 )
 
@@ -64,6 +65,10 @@ func (app *App) setOrder() {
 		feegrant.ModuleName,
 		// Pays out what ran into its deadline, at most a bounded number of items a block.
 		market.ModuleName,
+		// Forgets possession rows that are too old for anyone, at most a bounded number a block.
+		storage.ModuleName,
+		// Removes facts of epochs that are no longer kept, at most a bounded number a block.
+		reward.ModuleName,
 		evmtypes.ModuleName,
 		erc20types.ModuleName,
 		// Last of all that use gas: it counts the block's gas for the next base fee.
@@ -96,6 +101,8 @@ func (app *App) setOrder() {
 		consensustypes.ModuleName,
 		// Starts the first epoch.
 		audit.ModuleName,
+		// Counts the coins that exist: after everything that genesis gives to accounts.
+		reward.ModuleName,
 		// Offers and leases name devices.
 		device.ModuleName,
 		market.ModuleName,

@@ -32,6 +32,7 @@ type book struct {
 	in     shelf[purse, transfer] // from accounts into escrow
 	out    shelf[purse, transfer] // from escrow to accounts
 	paid   sdk.Coins              // of out, what owners get
+	earned shelf[totalID, settlement]
 	burned sdk.Coins
 	events []proto.Message
 
@@ -240,6 +241,7 @@ func (b *book) pay(device uint64, l marketv1.Lease, gross math.Int, units uint64
 	move(&b.out, to, net)
 	b.paid = plus(b.paid, net)
 	b.burned = plus(b.burned, fee)
+	b.earn(device, l.Resource, net, fee)
 	return to, net, fee, b.count(device, l.Resource, net, fee, units)
 }
 
@@ -284,6 +286,9 @@ func (b *book) commit() error {
 		}
 	}
 	if err := b.write(); err != nil {
+		return err
+	}
+	if err := b.tell(); err != nil {
 		return err
 	}
 	for _, event := range b.events {

@@ -26,3 +26,11 @@ type DeviceKeeper interface {
 	// Active gives a device if it may take on new work now.
 	Active(ctx context.Context, id uint64) (devicev1.Device, error)
 }
+
+// SettleHooks is who wants to know what devices are paid. A module that does asks about devices itself,
+// so the keeper takes it after both exist (SetSettleHooks) rather than in its constructor.
+type SettleHooks interface {
+	// AfterSettle is called once for each device, resource and denomination that a message or deadline
+	// paid for, after the money has moved. An error undoes the message.
+	AfterSettle(ctx context.Context, device uint64, resource string, paid, burned sdk.Coin) error
+}

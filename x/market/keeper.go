@@ -50,6 +50,7 @@ const (
 type Keeper struct {
 	bank      BankKeeper
 	devices   DeviceKeeper
+	hooks     SettleHooks // nil until SetSettleHooks
 	addresses address.Codec
 	authority string // canonical; may update params
 	account   sdk.AccAddress
