@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
@@ -47,6 +48,7 @@ func (s *session) objects() (*s3.Client, error) {
 		Region:       gateway.Region,
 		Credentials:  credentials.NewStaticCredentialsProvider(gateway.AccessKey, gateway.SecretKey, ""),
 		UsePathStyle: true,
+		Retryer:      retry.NewStandard(func(o *retry.StandardOptions) { o.MaxBackoff = s.transfer.backoff }),
 		// The gateway authenticates every record: S3's own checksums would only be computed twice.
 		RequestChecksumCalculation: aws.RequestChecksumCalculationWhenRequired,
 		ResponseChecksumValidation: aws.ResponseChecksumValidationWhenRequired,

@@ -59,6 +59,7 @@ func Main() int {
 // session is what every command begins with.
 type session struct {
 	*cli.Terminal
+	transfer            transfer
 	homeFlag, nodeFlag  string
 	trustFlag           chainclient.Trust
 	logLevel, logFormat string
@@ -74,8 +75,10 @@ type settings struct {
 }
 
 // New is the whole tree of commands on a terminal.
-func New(terminal *cli.Terminal) *cobra.Command {
-	s := &session{Terminal: terminal}
+func New(terminal *cli.Terminal) *cobra.Command { return newRoot(terminal, defaultTransfer) }
+
+func newRoot(terminal *cli.Terminal, transfer transfer) *cobra.Command {
+	s := &session{Terminal: terminal, transfer: transfer}
 	root := &cobra.Command{
 		Use:   "cairn",
 		Short: "Rent out a disk, or store files, on the Cairn network",

@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime/debug"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -46,7 +47,7 @@ type gatewaySettings struct {
 
 func (s *session) gateway() *cobra.Command {
 	c := &cobra.Command{Use: "gateway", Short: "Run a gateway to the network: s3"}
-	c.AddCommand(s.gatewayS3())
+	c.AddCommand(s.gatewayS3(), s.gatewayEnv())
 	return c
 }
 
@@ -225,8 +226,11 @@ func (s *session) runGateway(ctx context.Context, home config.Home, cfg launch.C
 	group.Go(func() error {
 		defer close(served)
 		err := launch.Run(ctx, cfg)
-		if errors.Is(err, context.Canceled) {
+		switch {
+		case errors.Is(err, context.Canceled):
 			return nil // stopped by its owner, in order
+		case errors.Is(err, syscall.EADDRINUSE):
+			return cli.Hint(err, "stop what listens there, or give another address: cairn gateway s3 --listen 127.0.0.1:9100")
 		}
 		return err
 	})
@@ -245,8 +249,8 @@ func (s *session) runGateway(ctx context.Context, home config.Home, cfg launch.C
 		}
 		defer withdraw()
 		err = s.Show(r.public(), func(w writer) {
-			fmt.Fprintf(w, "S3         %s (region %s)\naccess key %s\nsecret key in %s\npaid by    %s\nstatus     %s\n",
-				at.Endpoint, at.Region, at.AccessKey, home.Path("run", gatewayRun), info.Address, r.Status)
+			fmt.Fprintf(w, "S3         %s (region %s)\naccess key %s\nsecret key cairn gateway env shows it\npaid by    %s\nstatus     %s\n",
+				at.Endpoint, at.Region, at.AccessKey, info.Address, r.Status)
 		})
 		if err != nil {
 			return err
@@ -255,6 +259,30 @@ func (s *session) runGateway(ctx context.Context, home config.Home, cfg launch.C
 		return nil
 	})
 	return group.Wait()
+}
+
+// gatewayEnv prints what other programs read from their environment to find the gateway.
+func (s *session) gatewayEnv() *cobra.Command {
+	return &cobra.Command{
+		Use: "env", Short: "Print the variables with which S3 clients find the running gateway",
+		Example: `  eval "$(cairn gateway env)"
+  aws --endpoint-url $AWS_ENDPOINT_URL s3 ls`,
+		Args: cobra.NoArgs, ValidArgsFunction: completeNothing,
+		RunE: func(*cobra.Command, []string) error {
+			home, err := s.home()
+			if err != nil {
+				return err
+			}
+			at, err := localGateway(home)
+			if err != nil {
+				return err
+			}
+			return s.Show(at, func(w writer) {
+				fmt.Fprintf(w, "export AWS_ENDPOINT_URL=%s AWS_DEFAULT_REGION=%s AWS_ACCESS_KEY_ID=%s AWS_SECRET_ACCESS_KEY=%s\n",
+					at.Endpoint, at.Region, at.AccessKey, at.SecretKey)
+			})
+		},
+	}
 }
 
 func (s *session) recover() *cobra.Command {
@@ -307,7 +335,7 @@ func gatewayLines(page json.RawMessage) []string {
 	}
 	var lines []string
 	if l := st.Lease; l != nil {
-		line := fmt.Sprintf("lease %d: %s in escrow, %s spent, %s a month", l.ID, l.Escrow.Format(), l.Spent.Format(), l.RatePerMonth.Format())
+		line := fmt.Sprintf("lease %d: %s in escrow, %s spent, %s a month", l.ID, about(l.Escrow), about(l.Spent), about(l.RatePerMonth))
 		if l.DryAt != 0 {
 			line += ", lasts until " + time.Unix(l.DryAt, 0).Format(time.DateOnly)
 		}
@@ -333,7 +361,7 @@ func storageLine(page json.RawMessage) string {
 		return ""
 	}
 	line := fmt.Sprintf("%s of %s stored in %d pieces, %d leases, %s earned, %s served",
-		config.Bytes(max(st.UsedBytes, 0)), config.Bytes(st.CapacityBytes), st.Pieces, st.Leases, earned.Format(), config.Bytes(st.EgressBytes))
+		config.Bytes(max(st.UsedBytes, 0)), config.Bytes(st.CapacityBytes), st.Pieces, st.Leases, about(earned), config.Bytes(st.EgressBytes))
 	if len(st.Warnings) > 0 {
 		line += "  ! " + strings.Join(st.Warnings, "; ")
 	}

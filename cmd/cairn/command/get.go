@@ -159,7 +159,7 @@ func (s *session) getFile(ctx context.Context, objects *s3.Client, from place, t
 	progress := s.Progress(path.Base(from.key), m.Bytes)
 	defer progress.Done()
 	progress.Resume(have)
-	if err := fetch(ctx, objects, from, head, have, f, progress); err != nil {
+	if err := s.fetch(ctx, objects, from, head, have, f, progress); err != nil {
 		return m, err
 	}
 	if err := f.Sync(); err != nil {
@@ -199,7 +199,7 @@ func removePartials(target string) {
 
 // fetch writes the object from offset on, asking again for the rest whenever the connection is
 // cut, as long as the object is the one that head described and something still arrives.
-func fetch(ctx context.Context, objects *s3.Client, from place, head *s3.HeadObjectOutput, offset int64, w io.Writer, progress *cli.Progress) error {
+func (s *session) fetch(ctx context.Context, objects *s3.Client, from place, head *s3.HeadObjectOutput, offset int64, w io.Writer, progress *cli.Progress) error {
 	size := aws.ToInt64(head.ContentLength)
 	for failures := 0; offset < size; {
 		n, err := fetchOnce(ctx, objects, from, head, offset, w, progress)
@@ -222,7 +222,7 @@ func fetch(ctx context.Context, objects *s3.Client, from place, head *s3.HeadObj
 		if failures++; failures >= fruitless {
 			return err
 		}
-		if err := clock.Sleep(ctx, clock.System{}, time.Duration(failures)*time.Second); err != nil {
+		if err := clock.Sleep(ctx, clock.System{}, time.Duration(failures)*s.transfer.pause); err != nil {
 			return err
 		}
 	}
@@ -252,5 +252,5 @@ func (s *session) getStream(ctx context.Context, objects *s3.Client, from place)
 	m.Bytes = aws.ToInt64(head.ContentLength)
 	progress := s.Progress(path.Base(from.key), m.Bytes)
 	defer progress.Done()
-	return m, fetch(ctx, objects, from, head, 0, s.Out, progress)
+	return m, s.fetch(ctx, objects, from, head, 0, s.Out, progress)
 }

@@ -118,7 +118,7 @@ func TestFromNothingToFiles(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(must(t, "offers", "--json")), &offers))
 	require.Len(t, offers, providers+1)
 
-	require.Contains(t, must(t, "quote", "1TB", "--one-machine"), "storing    1 TB for 720h0m0s: ")
+	require.Contains(t, must(t, "quote", "1TB", "--one-machine"), "storing    1 TB for 30 days: ")
 	_, stderr, err := run(t, nil, "quote", "1TB", "--one-machine", "--class", "archive")
 	require.Error(t, err)
 	require.Contains(t, stderr, "too few independent storage nodes")

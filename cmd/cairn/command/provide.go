@@ -211,7 +211,9 @@ func (s *session) awaitFunds() func(address string, have, need price.Amount) {
 		}
 		told, last = true, have
 		s.Note("waiting for money: %s holds %s, a device needs %s (the deposit comes back when you leave).\n"+
-			"  → send it some from another wallet: cairn --home OTHER wallet send %s %s", address, have.Format(), need.Format(), address, need.Format())
+			"  → send it some from another wallet: cairn --home OTHER wallet send %s %s\n"+
+			"  → or, on a network of your own: cairnd devnet fund %s %s",
+			address, have.Format(), need.Format(), address, typed(need), address, typed(need))
 	}
 }
 

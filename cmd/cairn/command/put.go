@@ -14,8 +14,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/spf13/cobra"
@@ -25,13 +27,24 @@ import (
 )
 
 const (
-	// smallestPart is the part size of uploads up to 16 MiB x 10,000; larger files get larger
-	// parts. Part sizes follow from the file's size alone, so that a second run cuts alike.
-	smallestPart = 16 << 20
-	maxParts     = 10_000
+	maxParts = 10_000
 	// uploadsAtOnce is how many parts travel side by side.
 	uploadsAtOnce = 3
 )
+
+// transfer says how objects travel.
+type transfer struct {
+	// part is the part size of uploads of up to maxParts parts; larger files get larger parts. Part
+	// sizes follow from the file's size alone, so that a second run cuts alike.
+	part int64
+	// pause is how long a download that was cut waits before it asks again, and twice that the next time.
+	pause time.Duration
+	// backoff is the longest wait before any other request is repeated.
+	backoff time.Duration
+}
+
+// defaultTransfer suits lines between homes.
+var defaultTransfer = transfer{part: 16 << 20, pause: time.Second, backoff: retry.DefaultMaxBackoff}
 
 // moved is one file of a put or get.
 type moved struct {
@@ -154,14 +167,14 @@ func (s *session) putFile(ctx context.Context, objects *s3.Client, file string, 
 	m.Bytes = info.Size()
 	progress := s.Progress(path.Base(to.key), m.Bytes)
 	defer progress.Done()
-	if m.Bytes <= smallestPart {
+	if m.Bytes <= s.transfer.part {
 		_, err := objects.PutObject(ctx, &s3.PutObjectInput{Bucket: &to.bucket, Key: &to.key, Body: f, ContentLength: &m.Bytes})
 		if err == nil {
 			progress.Add(m.Bytes)
 		}
 		return m, err
 	}
-	m.Resumed, err = putParts(ctx, objects, f, m.Bytes, to, progress)
+	m.Resumed, err = s.putParts(ctx, objects, f, m.Bytes, to, progress)
 	if err != nil {
 		return m, err
 	}
@@ -172,15 +185,15 @@ func (s *session) putFile(ctx context.Context, objects *s3.Client, file string, 
 }
 
 // partSize is how a file of this size is cut: whole MiB, at most maxParts parts.
-func partSize(size int64) int64 {
+func (t transfer) partSize(size int64) int64 {
 	const mib = 1 << 20
 	least := (size + maxParts - 1) / maxParts
-	return max(smallestPart, (least+mib-1)/mib*mib)
+	return max(t.part, (least+mib-1)/mib*mib)
 }
 
 // putParts uploads a file in parts, beginning with what an earlier run left on the gateway, and
 // says how many bytes that saved. A part counts as left only if its size and MD5 are the file's.
-func putParts(ctx context.Context, objects *s3.Client, f io.ReaderAt, size int64, to place, progress *cli.Progress) (resumed int64, err error) {
+func (s *session) putParts(ctx context.Context, objects *s3.Client, f io.ReaderAt, size int64, to place, progress *cli.Progress) (resumed int64, err error) {
 	id, have, err := unfinished(ctx, objects, to)
 	if err != nil {
 		return 0, err
@@ -192,7 +205,7 @@ func putParts(ctx context.Context, objects *s3.Client, f io.ReaderAt, size int64
 		}
 		id = aws.ToString(begun.UploadId)
 	}
-	step := partSize(size)
+	step := s.transfer.partSize(size)
 	parts := make([]types.CompletedPart, (size+step-1)/step)
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(uploadsAtOnce)
@@ -285,7 +298,7 @@ func matches(section *io.SectionReader, etag string) (bool, error) {
 func (s *session) putStream(ctx context.Context, objects *s3.Client, to place) (total int64, err error) {
 	progress := s.Progress(path.Base(to.key), -1)
 	defer progress.Done()
-	part := make([]byte, smallestPart)
+	part := make([]byte, s.transfer.part)
 	n, err := io.ReadFull(s.In, part)
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		_, err := objects.PutObject(ctx, &s3.PutObjectInput{Bucket: &to.bucket, Key: &to.key, Body: bytes.NewReader(part[:n]), ContentLength: aws.Int64(int64(n))})
@@ -308,7 +321,7 @@ func (s *session) putStream(ctx context.Context, objects *s3.Client, to place) (
 	var parts []types.CompletedPart
 	for number := int32(1); n > 0; number++ {
 		if number > maxParts {
-			return total, fmt.Errorf("standard input is longer than %d parts of %d MiB", maxParts, smallestPart>>20)
+			return total, fmt.Errorf("standard input is longer than %d parts of %d MiB", maxParts, s.transfer.part>>20)
 		}
 		out, err := objects.UploadPart(ctx, &s3.UploadPartInput{
 			Bucket: &to.bucket, Key: &to.key, UploadId: begun.UploadId, PartNumber: &number,

@@ -11,6 +11,15 @@ import (
 	"github.com/cairn-network/cairn/internal/config"
 )
 
+// span is a time as people say it: in days where it has some.
+func span(d time.Duration) string {
+	const day = 24 * time.Hour
+	if d >= 2*day && d%day == 0 {
+		return fmt.Sprintf("%d days", d/day)
+	}
+	return d.String()
+}
+
 func (s *session) quote() *cobra.Command {
 	keep := config.Month
 	var class string
@@ -48,7 +57,7 @@ wallet is needed. A gateway reserves more than it has stored, so what it locks i
 			defer chain.Close()
 			q, err := launch.Quote(c.Context(), chain, cfg, uint64(size), keep, class)
 			if err != nil {
-				return cli.Hint(s.explain(err), "cairn offers shows who offers what; a higher --max-price of your gateway takes more of them")
+				return cli.Hint(s.explain(err), "cairn offers shows who offers what; a higher --max-price of your gateway takes more of them, and --one-machine counts nodes on loopback")
 			}
 			result := struct {
 				Bytes   uint64 `json:"bytes"`
@@ -60,7 +69,7 @@ wallet is needed. A gateway reserves more than it has stored, so what it locks i
 			}{uint64(size), int64(keep / time.Second), q.Class.Name, q.Nodes, q.Storage.Format(), q.Reading.Format()}
 			return s.Show(result, func(w writer) {
 				fmt.Fprintf(w, "storing    %s for %s: %s\nreading    it once: %s\nspread     class %s over %d nodes, %s with redundancy\n",
-					size, keep, result.Storage, result.Reading, result.Class, result.Nodes, config.Bytes(q.Stored))
+					size, span(keep), about(q.Storage), about(q.Reading), result.Class, result.Nodes, config.Bytes(q.Stored))
 			})
 		},
 	}

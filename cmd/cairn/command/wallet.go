@@ -250,6 +250,26 @@ func (s *session) walletSend() *cobra.Command {
 	}
 }
 
+// typed is an amount as it is typed, one word.
+func typed(a price.Amount) string { return strings.ReplaceAll(a.Format(), " ", "") }
+
+// about is an amount for a line that people glance at: no more than six decimals, or as many as show
+// three digits. What it leaves away is rounded down.
+func about(a price.Amount) string {
+	number, unit, _ := strings.Cut(a.Format(), " ")
+	whole, fraction, _ := strings.Cut(number, ".")
+	keep := 6
+	if whole == "0" {
+		zeros := len(fraction) - len(strings.TrimLeft(fraction, "0"))
+		keep = max(keep, zeros+3)
+	}
+	fraction = strings.TrimRight(fraction[:min(keep, len(fraction))], "0")
+	if fraction != "" {
+		whole += "." + fraction
+	}
+	return whole + " " + unit
+}
+
 // parseAddress takes both spellings and returns cairn1...
 func parseAddress(text string) (string, error) {
 	a, err := address.Parse(strings.TrimSpace(text))
