@@ -48,7 +48,8 @@ type App struct {
 	manager      *module.Manager
 	configurator module.Configurator
 
-	lightClient ibctm.LightClientModule
+	lightClient  ibctm.LightClientModule
+	beaconSigner BeaconSigner
 
 	mempool            *evmmempool.Mempool
 	closeMempool       sync.Once
@@ -119,9 +120,7 @@ func build(logger log.Logger, db dbm.DB, options servertypes.AppOptions, baseOpt
 	app.MountKVStores(app.keys)
 	app.MountObjectStores(app.objectKeys)
 	app.SetInitChainer(app.InitChainer)
-	app.SetPreBlocker(func(ctx sdk.Context, _ *abci.RequestFinalizeBlock) (*sdk.ResponsePreBlock, error) {
-		return app.manager.PreBlock(ctx)
-	})
+	app.SetPreBlocker(app.preBlock)
 	app.SetBeginBlocker(app.manager.BeginBlock)
 	app.SetEndBlocker(app.manager.EndBlock)
 	if err := app.buildAnte(options); err != nil {
@@ -151,6 +150,16 @@ func (app *App) registerReflection() error {
 		return fmt.Errorf("message annotations: %w", err)
 	}
 	return nil
+}
+
+// preBlock runs before everything else in a block: an upgrade first, then the beacon, so that every
+// module sees the epoch that the block is in.
+func (app *App) preBlock(ctx sdk.Context, req *abci.RequestFinalizeBlock) (*sdk.ResponsePreBlock, error) {
+	resp, err := app.manager.PreBlock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return resp, app.collect(ctx, req)
 }
 
 // InitChainer starts the state from a genesis.

@@ -108,7 +108,12 @@ func (app *App) buildMempool(options servertypes.AppOptions) error {
 	app.SetCheckTxHandler(pool.NewCheckTxHandler(app.TxDecode, evmserver.GetMempoolCheckTxTimeout(options, logger)))
 	app.SetInsertTxHandler(pool.NewInsertTxHandler(app.TxDecode))
 	app.SetReapTxsHandler(pool.NewReapTxsHandler())
-	app.SetPrepareProposal(baseapp.NewDefaultProposalHandler(pool, encodeOnly{app.BaseApp}).PrepareProposalHandler())
+	app.buildBeacon(
+		baseapp.NewDefaultProposalHandler(pool, encodeOnly{app.BaseApp}).PrepareProposalHandler(),
+		// A transaction that does not hold fails when the block runs. Refusing the block for it would
+		// let one that went stale in the proposer's pool hold up round after round.
+		baseapp.NoOpProcessProposal(),
+	)
 	app.SetPrepareCheckStater(func(sdk.Context) {
 		if !pool.HasEventBus() {
 			pool.NotifyNewBlock()
@@ -118,7 +123,7 @@ func (app *App) buildMempool(options servertypes.AppOptions) error {
 }
 
 // encodeOnly lets a proposer take transactions from its mempool without running their ante checks
-// again: the pool rechecks after every block, and validators check what is proposed.
+// again: the pool rechecks after every block, and the block runs them anyway.
 type encodeOnly struct{ *baseapp.BaseApp }
 
 // PrepareProposalVerifyTx returns the bytes of tx.
@@ -138,7 +143,11 @@ type guardedRunner struct{ sdk.TxRunner }
 func (r guardedRunner) Run(ctx context.Context, ms storetypes.MultiStore, txs [][]byte, deliver sdk.DeliverTxFunc) ([]*abci.ExecTxResult, error) {
 	evmChain.RLock()
 	defer evmChain.RUnlock()
-	return r.TxRunner.Run(ctx, ms, txs, deliver)
+	results, err := r.TxRunner.Run(ctx, ms, txs, deliver)
+	if err == nil && len(results) > 0 && hasVotesMark(txs[0]) {
+		results[0] = &abci.ExecTxResult{} // votes: no transaction, and none that failed
+	}
+	return results, err
 }
 
 // RegisterPendingTxListener makes listener hear of every Ethereum transaction that enters the

@@ -117,6 +117,8 @@ func must(err error) {
 // ConsensusParams are the limits of a new network that consensus itself enforces.
 func ConsensusParams() *cmttypes.ConsensusParams {
 	params := cmttypes.DefaultConsensusParams()
+	// Votes carry the beacon's outputs from the first block on.
+	params.ABCI.VoteExtensionsEnableHeight = 1
 	params.Block.MaxBytes = blockBytes
 	params.Block.MaxGas = blockGas
 	// Evidence of a double sign counts for as long as the stake that answers for it is bound.

@@ -2,6 +2,7 @@ package devnet
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,13 +11,16 @@ import (
 
 	sdkslog "cosmossdk.io/log/v2/slog"
 	"cosmossdk.io/math"
+	"github.com/cosmos/cosmos-sdk/codec"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
+	auditv1 "github.com/cairn-network/cairn/api/cairn/audit/v1"
 	"github.com/cairn-network/cairn/app"
 	"github.com/cairn-network/cairn/app/node"
 	"github.com/cairn-network/cairn/chainclient/wallet"
 	"github.com/cairn-network/cairn/core/address"
 	"github.com/cairn-network/cairn/core/price"
+	"github.com/cairn-network/cairn/x/audit"
 )
 
 // What the accounts of a devnet start with, CAIRN. A validator stakes the half of its own.
@@ -25,12 +29,18 @@ var endowment = map[string]string{
 	faucetName: "10000000CAIRN", "alice": "10000CAIRN", "bob": "10000CAIRN",
 }
 
+// An epoch of a devnet is 30 s of its default blocks, so that people see one end.
+const (
+	epochBlocks   = 30
+	collectBlocks = 4
+)
+
 // identify makes the homes of the validators, which stay as they are where they exist.
 func (n *Network) identify() error {
 	for i := range n.config.Validators {
 		identity, err := node.InitHome(n.validatorHome(i), node.HomeOptions{
 			Moniker: validatorName(i), ChainID: n.state.ChainID, EVMChainID: EVMChainID,
-			BlockTime: n.config.BlockTime, OpenCORS: true, Keyring: "test",
+			BlockTime: n.config.BlockTime, OpenCORS: true, SharedAddress: true, Keyring: "test",
 		})
 		if err != nil {
 			return fmt.Errorf("making the home of %s: %w", validatorName(i), err)
@@ -55,7 +65,7 @@ func (n *Network) setUp() error {
 			return err
 		}
 		genesis.Validators = append(genesis.Validators, node.Validator{
-			Moniker: validatorName(i), Operator: operator, Key: identity.ConsensusKey, Stake: coins.QuoRaw(2),
+			Moniker: validatorName(i), Operator: operator, Key: identity.ConsensusKey, Stake: coins.QuoRaw(2), Beacon: identity.BeaconKey,
 		})
 	}
 	for _, a := range n.state.Accounts {
@@ -69,6 +79,12 @@ func (n *Network) setUp() error {
 			return err
 		}
 		genesis.Accounts = append(genesis.Accounts, node.Account{Address: bytes, Coins: sdk.NewCoins(sdk.NewCoin(app.Denom, coins))})
+	}
+	genesis.Edit = func(cdc codec.JSONCodec, modules map[string]json.RawMessage) error {
+		return node.SetModule(cdc, modules, audit.ModuleName, func(g *auditv1.GenesisState) {
+			g.Params.Beacon.EpochBlocks = epochBlocks
+			g.Params.Beacon.CollectBlocks = collectBlocks
+		})
 	}
 	document, err := genesis.Document()
 	if err != nil {

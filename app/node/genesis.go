@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,8 +22,11 @@ import (
 	stakingtypes "github.com/cosmos/cosmos-sdk/x/staking/types"
 	"github.com/cosmos/gogoproto/proto"
 
+	auditv1 "github.com/cairn-network/cairn/api/cairn/audit/v1"
 	"github.com/cairn-network/cairn/app"
+	"github.com/cairn-network/cairn/core/beacon"
 	"github.com/cairn-network/cairn/internal/buildinfo"
+	"github.com/cairn-network/cairn/x/audit"
 )
 
 // Genesis describes a network before its first block, when all of it is in one hand: the accounts
@@ -49,6 +53,8 @@ type Validator struct {
 	Operator sdk.AccAddress // must be among the accounts; delegates to itself
 	Key      crypto.PubKey  // ed25519, the Identity's ConsensusKey
 	Stake    math.Int       // acairn out of the operator's coins; at least 1 CAIRN
+	// Beacon is the Identity's BeaconKey; zero for a validator that announces one later.
+	Beacon beacon.PublicKey
 }
 
 // Document builds the genesis document.
@@ -62,6 +68,9 @@ func (g Genesis) Document() (*genutiltypes.AppGenesis, error) {
 		return nil, err
 	}
 	if err := g.bond(encoding.Codec, state); err != nil {
+		return nil, err
+	}
+	if err := g.announce(encoding.Codec, state); err != nil {
 		return nil, err
 	}
 	if g.Edit != nil {
@@ -172,6 +181,20 @@ func (g Genesis) bond(cdc codec.Codec, state map[string]json.RawMessage) error {
 	return SetModule(cdc, state, stakingtypes.ModuleName, func(staking *stakingtypes.GenesisState) {
 		staking.Validators = validators.Validators
 		staking.Delegations = delegations
+	})
+}
+
+// announce writes the validators' beacon keys.
+func (g Genesis) announce(cdc codec.Codec, state map[string]json.RawMessage) error {
+	return SetModule(cdc, state, audit.ModuleName, func(genesis *auditv1.GenesisState) {
+		for _, v := range g.Validators {
+			if v.Beacon == (beacon.PublicKey{}) {
+				continue
+			}
+			genesis.Keys = append(genesis.Keys, auditv1.BeaconKey{
+				Validator: sdk.ValAddress(v.Operator).String(), Key: bytes.Clone(v.Beacon[:]), FromEpoch: 1,
+			})
+		}
 	})
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/spf13/viper"
 
 	"github.com/cairn-network/cairn/app"
+	"github.com/cairn-network/cairn/core/beacon"
 )
 
 // DefaultHome is ~/.cairnd, or .cairnd here for a user without a home.
@@ -40,6 +41,9 @@ type HomeOptions struct {
 	BlockTime time.Duration
 	// OpenCORS lets web pages of any origin use this node's RPC and REST: for development.
 	OpenCORS bool
+	// SharedAddress lets peers share one IP address, as they do on one machine, and asks none of them for
+	// more: all are named in persistent_peers.
+	SharedAddress bool
 	// Keyring is where commands in this home keep account keys: "os" if empty, "test" for plain files.
 	Keyring string
 }
@@ -50,8 +54,9 @@ const DefaultBlockTime = 2 * time.Second
 
 // Identity is who a node is to its peers.
 type Identity struct {
-	NodeID       string        // 40 hex digits, derived from the node key
-	ConsensusKey crypto.PubKey // signs votes if the node validates
+	NodeID       string           // 40 hex digits, derived from the node key
+	ConsensusKey crypto.PubKey    // signs votes if the node validates
+	BeaconKey    beacon.PublicKey // contributes to beacons if the node validates
 }
 
 // InitHome makes home the home of a node: directories, keys, config.toml, app.toml, client.toml.
@@ -63,6 +68,10 @@ func InitHome(home string, options HomeOptions) (Identity, error) {
 	comet.Moniker = options.Moniker
 	if options.BlockTime > 0 {
 		comet.Consensus.TimeoutCommit = options.BlockTime
+	}
+	if options.SharedAddress {
+		comet.P2P.AllowDuplicateIP, comet.P2P.AddrBookStrict = true, false
+		comet.P2P.PexReactor = false
 	}
 	chain := AppConfig()
 	if options.EVMChainID != 0 {
@@ -84,6 +93,9 @@ func InitHome(home string, options HomeOptions) (Identity, error) {
 	}
 	identity, err := loadOrMakeKeys(comet)
 	if err != nil {
+		return Identity{}, err
+	}
+	if identity.BeaconKey, err = loadOrMakeBeaconKey(home); err != nil {
 		return Identity{}, err
 	}
 	err = writeMissing(filepath.Join(home, "config", "config.toml"), func(path string) error {

@@ -34,6 +34,7 @@ import (
 	"github.com/cosmos/cosmos-sdk/crypto/keyring"
 	sdkserver "github.com/cosmos/cosmos-sdk/server"
 	serverlog "github.com/cosmos/cosmos-sdk/server/log"
+	sdk "github.com/cosmos/cosmos-sdk/types"
 	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
 	genutiltypes "github.com/cosmos/cosmos-sdk/x/genutil/types"
 	"github.com/cosmos/evm/crypto/hd"
@@ -274,8 +275,14 @@ func (n *Node) buildComet(ctx context.Context, config Config, genesis *cmttypes.
 	n.id = string(nodeKey.ID())
 	n.addresses.P2P = strings.TrimPrefix(comet.P2P.ListenAddress, "tcp://")
 	n.addresses.RPC = strings.TrimPrefix(comet.RPC.ListenAddress, "tcp://")
+	validator := privval.LoadOrGenFilePV(comet.PrivValidatorKeyFile(), comet.PrivValidatorStateFile())
+	keys, err := LoadBeaconKeys(comet.RootDir)
+	if err != nil {
+		return err
+	}
+	n.app.SetBeaconSigner(app.BeaconSigner{Validator: sdk.ConsAddress(validator.GetAddress()), Keys: keys})
 	n.comet, err = cmtnode.NewNodeWithContext(ctx, comet,
-		privval.LoadOrGenFilePV(comet.PrivValidatorKeyFile(), comet.PrivValidatorStateFile()),
+		validator,
 		nodeKey,
 		proxy.NewLocalClientCreator(sdkserver.NewCometABCIWrapper(n.app)),
 		func() (*cmttypes.GenesisDoc, error) { return genesis, nil },
