@@ -55,7 +55,7 @@ func (f *fixture) open() {
 }
 
 // restart takes the module to a new chain through its genesis; the bank's coins go along.
-func (f *fixture) restart(tb fataler) {
+func (f *fixture) restart(tb stage.Fataler) {
 	exported, err := f.keeper.ExportGenesis(f.Ctx)
 	if err != nil {
 		tb.Fatalf("exporting: %v", err)
@@ -74,10 +74,8 @@ func (f *fixture) restart(tb fataler) {
 	}
 }
 
-type fataler interface{ Fatalf(string, ...any) }
-
 // check holds every invariant, and that no coin was made or lost.
-func (f *fixture) check(tb fataler) {
+func (f *fixture) check(tb stage.Fataler) {
 	if err := errors.Join(modkit.Check(f.Ctx, f.keeper.Invariants()), f.Bank.Check(f.Ctx)); err != nil {
 		tb.Fatalf("%v", err)
 	}

@@ -61,10 +61,8 @@ func (f *fixture) open() {
 	f.msg, f.query = market.NewMsgServer(f.keeper), market.NewQueryServer(f.keeper)
 }
 
-type fataler interface{ Fatalf(string, ...any) }
-
 // restart takes both modules to a new chain through their genesis; the bank's coins go along.
-func (f *fixture) restart(tb fataler) {
+func (f *fixture) restart(tb stage.Fataler) {
 	devices, err := f.devices.ExportGenesis(f.Ctx)
 	if err != nil {
 		tb.Fatalf("exporting devices: %v", err)
@@ -89,7 +87,7 @@ func (f *fixture) restart(tb fataler) {
 }
 
 // check holds every invariant, and that no coin was made or lost.
-func (f *fixture) check(tb fataler) {
+func (f *fixture) check(tb stage.Fataler) {
 	err := errors.Join(
 		modkit.Check(f.Ctx, f.keeper.Invariants()),
 		modkit.Check(f.Ctx, f.devices.Invariants()),
@@ -100,7 +98,7 @@ func (f *fixture) check(tb fataler) {
 }
 
 // block ends the block and begins the next, some seconds later.
-func (f *fixture) block(tb fataler, seconds int64) {
+func (f *fixture) block(tb stage.Fataler, seconds int64) {
 	if err := f.keeper.EndBlock(f.Ctx); err != nil {
 		tb.Fatalf("end of block: %v", err)
 	}
@@ -209,7 +207,7 @@ func (f *fixture) lease(tb testing.TB, msg *marketv1.MsgOpenLease) uint64 {
 	return res.Id
 }
 
-func (f *fixture) item(tb fataler, lease, device uint64) marketv1.LeaseItem {
+func (f *fixture) item(tb stage.Fataler, lease, device uint64) marketv1.LeaseItem {
 	res, err := f.query.Item(f.Ctx, &marketv1.QueryItemRequest{Lease: lease, Device: device})
 	if err != nil {
 		tb.Fatalf("item of lease %d, device %d: %v", lease, device, err)

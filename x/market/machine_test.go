@@ -45,7 +45,7 @@ func TestMarketStateMachine(t *testing.T) {
 		}
 		try := func(msg proto.Message) error {
 			before := f.Hash()
-			err := f.handle(msg)
+			err := stage.Deliver(f.Ctx, &marketv1.Msg_serviceDesc, f.msg, msg)
 			if err != nil && f.Hash() != before {
 				r.Fatalf("%T gives %v, and the state has changed", msg, err)
 			}
