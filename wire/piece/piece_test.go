@@ -565,7 +565,7 @@ func TestOverrunWindowEndsTheConnection(t *testing.T) {
 	address, _ := start(t, m)
 	s := rawClient(t, address, true)
 	s.frame(frameRequest, 1, appendPut(nil, PutHeader{ID: piece.ID{1}, Size: piece.MaxSize}))
-	for range 6 {
+	for range piece.MaxSize/DataSize + 1 {
 		s.frame(frameData, 1, make([]byte, DataSize))
 	}
 	typ, b := s.next(t)

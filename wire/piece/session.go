@@ -367,6 +367,18 @@ func (s *session) send(ctx context.Context, typ frameType, id uint32, parts ...[
 	return s.release(s.writeLocked(typ, id, n, parts))
 }
 
+// sendData writes parts, each as a frame of data, and keeps the right to write meanwhile.
+func (s *session) sendData(ctx context.Context, id uint32, parts [][]byte) error {
+	if err := s.acquire(ctx); err != nil {
+		return err
+	}
+	var err error
+	for i := 0; i < len(parts) && err == nil; i++ {
+		err = s.writeLocked(frameData, id, len(parts[i]), parts[i:i+1])
+	}
+	return s.release(err)
+}
+
 func (s *session) writeLocked(typ frameType, id uint32, n int, parts [][]byte) error {
 	s.scratch = appendHeader(s.scratch, typ, id, n)
 	for _, p := range parts {
