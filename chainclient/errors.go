@@ -75,6 +75,20 @@ var (
 	ErrSnapshotVersion = Code{"storage", 5}
 )
 
+// Epochs and reports.
+var (
+	ErrUnknownEpoch   = Code{"audit", 2}
+	ErrReportEpoch    = Code{"audit", 22} // cannot be reported now
+	ErrReportVoid     = Code{"audit", 24}
+	ErrNoReport       = Code{"audit", 25} // also ErrNotFound
+	ErrReportPosted   = Code{"audit", 26}
+	ErrReportRejected = Code{"audit", 27}
+	ErrNotReporter    = Code{"audit", 28} // also ErrNotFound
+	ErrNoDemand       = Code{"audit", 35} // also ErrNotFound
+	ErrDemanded       = Code{"audit", 36}
+	ErrReportTooLate  = Code{"audit", 37}
+)
+
 // Errors that are not a code of the chain.
 var (
 	// ErrNotFound says that the chain has no such device, offer, lease or block.
@@ -116,6 +130,7 @@ func (e *Error) Is(target error) bool {
 var notFound = map[Code]bool{
 	{"sdk", 38}: true, // the SDK's general one
 	ErrNoDevice: true, ErrNoOffer: true, ErrNoLease: true, ErrNoItem: true, ErrNoOrder: true, ErrNoSnapshot: true,
+	ErrNoReport: true, ErrNotReporter: true, ErrNoDemand: true,
 }
 
 // unreachable says that a node is away, or has started and not yet made or fetched a block.

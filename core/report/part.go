@@ -1,7 +1,9 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 
 	"github.com/cairn-network/cairn/core/score"
 )
@@ -113,6 +115,53 @@ func (p PartOf[L]) Verify(root Root, index uint64, depth uint8) error {
 		return fmt.Errorf("part at leaf %d, depth %d is not under root %s: %w", index, depth, root, ErrProof)
 	}
 	return nil
+}
+
+// Prove gives the proof of a leaf that the part shows; ErrProof if it shows none at that index. The
+// part must have been verified.
+func (p PartOf[L]) Prove(index uint64) (ProofOf[L], error) {
+	at := func(first uint64) (Entry[L], bool) {
+		i, found := slices.BinarySearchFunc(p.Below, first, func(e Entry[L], first uint64) int { return cmp.Compare(e.First, first) })
+		if !found {
+			return Entry[L]{}, false
+		}
+		return p.Below[i], true
+	}
+	leaf, found := at(index)
+	if !found || leaf.Leaf == nil {
+		return ProofOf[L]{}, fmt.Errorf("proving leaf %d from the part at leaf %d, depth %d: %w: it is not shown", index, p.Index, p.Depth, ErrProof)
+	}
+	proof := ProofOf[L]{Leaf: *leaf.Leaf, Path: Path{Index: index, Leaves: p.Leaves, Siblings: slices.Clone(p.Siblings)}}
+	_, first, size := route(p.Index, p.Leaves, int(p.Depth))
+	for levels := PartLevels - 1; size > 1; levels-- {
+		left := leftOf(size)
+		besideFirst, beside := first+left, size-left
+		if index >= first+left {
+			besideFirst, beside = first, left
+		}
+		next := besideFirst
+		sibling, ok := fold(tags[L](), beside, levels, func() Node {
+			e, _ := at(next) // verified
+			next += e.Node.Leaves
+			return e.Node
+		})
+		if !ok {
+			return ProofOf[L]{}, fmt.Errorf("proving leaf %d: sums overflow: %w", index, ErrProof)
+		}
+		proof.Siblings = append(proof.Siblings, sibling)
+		if besideFirst == first {
+			first, size = first+left, size-left
+		} else {
+			size = left
+		}
+	}
+	return proof, nil
+}
+
+// Depth gives the depth at which a part shows the leaf at an index of a tree of n leaves.
+func Depth(index, n uint64) uint8 {
+	steps, _, _ := route(index, n, MaxDepth)
+	return uint8(max(0, len(steps)-PartLevels))
 }
 
 // MarshalBinary gives the depth (one byte), index and number of leaves (8 bytes each), the siblings

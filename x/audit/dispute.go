@@ -468,7 +468,7 @@ func (k *Keeper) serve(ctx context.Context, p auditv1.ReportParams, o openReport
 	if err != nil {
 		return errorsmod.Wrapf(ErrAddress, "sender: %s", err)
 	}
-	return emit(ctx, &auditv1.EventDataServed{Report: o.id[:], Demander: demander, Sender: name})
+	return emit(ctx, &auditv1.EventDataServed{Report: o.id[:], Demander: demander, Sender: name, Part: part})
 }
 
 // checkPart says whether a part is what a demand asks for. Where an input's evidence is off chain,
