@@ -166,3 +166,22 @@ func must(err error) {
 		panic(err)
 	}
 }
+
+// MintCoins makes coins in a module's account.
+func (b *Bank) MintCoins(ctx context.Context, module string, amount sdk.Coins) error {
+	if err := valid(amount); err != nil {
+		return err
+	}
+	b.Mint(ctx, authtypes.NewModuleAddress(module), amount...)
+	return nil
+}
+
+// SendCoinsFromModuleToModule moves coins between modules' accounts.
+func (b *Bank) SendCoinsFromModuleToModule(ctx context.Context, from, to string, amount sdk.Coins) error {
+	return b.send(ctx, authtypes.NewModuleAddress(from), authtypes.NewModuleAddress(to), amount)
+}
+
+// GetSupply is all there is of a denomination, as a coin.
+func (b *Bank) GetSupply(ctx context.Context, denom string) sdk.Coin {
+	return sdk.Coin{Denom: denom, Amount: b.Supply(ctx, denom)}
+}
