@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"fmt"
+	"math/big"
 	"slices"
 	"strconv"
 	"strings"
@@ -52,6 +53,15 @@ func viewDevice(d devicev1.Device) deviceView {
 		v.ReleaseAt = d.ReleaseAt
 	}
 	return v
+}
+
+// coin is a coin as people read it: CAIRN, where it is that.
+func coin(amount *big.Int, denom string) string {
+	a, err := price.FromBig(amount)
+	if denom != price.Denom || err != nil {
+		return amount.String() + denom
+	}
+	return a.Format()
 }
 
 // state turns DEVICE_STATE_ACTIVE into active.
@@ -162,7 +172,7 @@ func (s *session) deviceShow() *cobra.Command {
 			return s.Show(result, func(w writer) {
 				v := result.deviceView
 				fmt.Fprintf(w, "device    %d (%s, %s)\nowner     %s\noperator  %s\nkey       %s\nendpoint  %s\nregion    %s\ndeposit   %s\nbond      %s\ntier      %d\n",
-					v.ID, v.Kind, v.State, v.Owner, v.Operator, v.Key, v.Endpoint, v.Region, v.Deposit, v.Bond, v.Tier)
+					v.ID, v.Kind, v.State, v.Owner, v.Operator, v.Key, v.Endpoint, v.Region, coin(d.Deposit.Amount.BigInt(), d.Deposit.Denom), coin(d.Bond.Amount.BigInt(), d.Bond.Denom), v.Tier)
 				fmt.Fprintf(w, "earned    %s\nleases    %d completed, %d abandoned\n", result.Earned.Format(), result.Completed, result.Abandoned)
 				if v.PendingOwner != "" {
 					fmt.Fprintf(w, "offered   to %s, who has not accepted\n", v.PendingOwner)
