@@ -21,6 +21,7 @@ import (
 	"github.com/cairn-network/cairn/x/device"
 	"github.com/cairn-network/cairn/x/market"
 	"github.com/cairn-network/cairn/x/reward"
+	"github.com/cairn-network/cairn/x/storage"
 )
 
 // moduleAccounts is every account that a module holds, with what it may do to the supply.
@@ -38,9 +39,10 @@ var moduleAccounts = map[string][]string{
 	feemarkettypes.ModuleName: nil,
 	erc20types.ModuleName:     {authtypes.Minter, authtypes.Burner}, // converts between coins and tokens
 
-	device.ModuleName: {authtypes.Burner}, // holds deposits and bonds, burns what is forfeited
-	market.ModuleName: {authtypes.Burner}, // holds escrow, burns the fee of each settlement
-	audit.ModuleName:  {authtypes.Burner}, // holds the bonds of reporters, burns what they lose
+	device.ModuleName:  {authtypes.Burner}, // holds deposits and bonds, burns what is forfeited
+	market.ModuleName:  {authtypes.Burner}, // holds escrow, burns the fee of each settlement
+	storage.ModuleName: nil,                // holds the deposits of open audits
+	audit.ModuleName:   {authtypes.Burner}, // holds the bonds of reporters, burns what they lose
 	// Mints what devices claim and what validators are paid, holds sponsors' boosts and burns them when
 	// they are due.
 	reward.ModuleName: {authtypes.Minter, authtypes.Burner},

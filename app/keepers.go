@@ -49,6 +49,7 @@ import (
 	"github.com/spf13/cast"
 
 	"github.com/cairn-network/cairn/core/beacon"
+	"github.com/cairn-network/cairn/core/score"
 	"github.com/cairn-network/cairn/x/audit"
 	"github.com/cairn-network/cairn/x/device"
 	"github.com/cairn-network/cairn/x/market"
@@ -163,7 +164,14 @@ func (app *App) buildKeepers(options servertypes.AppOptions) error {
 	})
 	app.Market.SetSettleHooks(app.Reward)
 	app.Audit.SetHooks(audit.Hook{Name: reward.ModuleName, Hooks: app.Reward})
-	app.Storage = storage.NewKeeper(cdc, service(storage.StoreKey), AddressCodec(), gov)
+	app.Audit.SetEconomy(app.Reward)
+	app.Storage = storage.NewKeeper(storage.Deps{
+		Codec: cdc, Store: service(storage.StoreKey), Addresses: AddressCodec(), Bank: app.Bank,
+		Devices: app.Device, Market: app.Market, Epochs: app.Audit, Authority: gov,
+	})
+	// Rewards are computed from facts of storage, which say what rewards know of usage and need.
+	app.Storage.SetRewards(app.Reward)
+	app.Audit.SetService(score.Storage, app.Storage)
 	return nil
 }
 

@@ -30,6 +30,7 @@ var (
 	Voucher = Domain([]byte("cairn/voucher/v1"))
 	Receipt = Domain([]byte("cairn/receipt/v1"))
 	Device  = Domain([]byte("cairn/device/v1\x00"))
+	Release = Domain([]byte("cairn/release/v1"))
 
 	// What validators prove for the beacon, what the beacon is the hash of, and what a beacon key
 	// proves about its owner (core/beacon).

@@ -17,21 +17,23 @@ import (
 const consensusVersion = 1
 
 var (
-	_ appmodule.AppModule   = AppModule{}
-	_ appmodule.HasServices = AppModule{}
-	_ module.HasGenesis     = AppModule{}
-	_ module.AppModuleBasic = AppModule{}
+	_ appmodule.AppModule     = AppModule{}
+	_ appmodule.HasServices   = AppModule{}
+	_ appmodule.HasEndBlocker = AppModule{}
+	_ module.HasGenesis       = AppModule{}
+	_ module.AppModuleBasic   = AppModule{}
 )
 
-// AppModule is the module as the application wires it. It has no begin or end of block.
+// AppModule is the module as the application wires it. The end of a block forgets old rows.
 type AppModule struct {
 	modkit.Module[storagev1.GenesisState, *storagev1.GenesisState]
+	keeper *Keeper
 }
 
 // NewAppModule makes the module of a keeper. With a nil keeper it serves for what needs no
 // state: codecs, default genesis, command line.
 func NewAppModule(k *Keeper) AppModule {
-	return AppModule{modkit.New[storagev1.GenesisState, *storagev1.GenesisState](modkit.Spec[storagev1.GenesisState]{
+	return AppModule{Module: modkit.New[storagev1.GenesisState, *storagev1.GenesisState](modkit.Spec[storagev1.GenesisState]{
 		Name:    ModuleName,
 		Version: consensusVersion,
 		Msg:     &storagev1.Msg_serviceDesc,
@@ -46,5 +48,8 @@ func NewAppModule(k *Keeper) AppModule {
 		Validate: ValidateGenesis,
 		Init:     k.InitGenesis,
 		Export:   k.ExportGenesis,
-	})}
+	}), keeper: k}
 }
+
+// EndBlock forgets rows that are too old for anyone.
+func (m AppModule) EndBlock(ctx context.Context) error { return m.keeper.EndBlock(ctx) }

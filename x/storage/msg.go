@@ -11,13 +11,10 @@ import (
 )
 
 // msgServer answers the module's messages.
-type msgServer struct {
-	*Keeper
-	*storagev1.UnimplementedMsgServer
-}
+type msgServer struct{ *Keeper }
 
 // NewMsgServer is the module's message service over a keeper.
-func NewMsgServer(k *Keeper) storagev1.MsgServer { return msgServer{Keeper: k} }
+func NewMsgServer(k *Keeper) storagev1.MsgServer { return msgServer{k} }
 
 // parseAccount reads the address in a field of a message.
 func (k *Keeper) parseAccount(field, text string) (string, error) {
@@ -68,5 +65,8 @@ func (s msgServer) UpdateParams(ctx context.Context, msg *storagev1.MsgUpdatePar
 	if err := validateParams(msg.Params); err != nil {
 		return nil, err
 	}
-	return &storagev1.MsgUpdateParamsResponse{}, errorsmod.Wrap(s.params.Set(ctx, msg.Params), "writing storage params")
+	if err := s.params.Set(ctx, msg.Params); err != nil {
+		return nil, errorsmod.Wrap(err, "writing storage params")
+	}
+	return &storagev1.MsgUpdateParamsResponse{}, s.setTerms(ctx, msg.Params.Possession)
 }

@@ -7,13 +7,10 @@ import (
 )
 
 // queryServer answers the module's queries.
-type queryServer struct {
-	*Keeper
-	*storagev1.UnimplementedQueryServer
-}
+type queryServer struct{ *Keeper }
 
 // NewQueryServer is the module's query service over a keeper.
-func NewQueryServer(k *Keeper) storagev1.QueryServer { return queryServer{Keeper: k} }
+func NewQueryServer(k *Keeper) storagev1.QueryServer { return queryServer{k} }
 
 // Params gives the parameters.
 func (s queryServer) Params(ctx context.Context, _ *storagev1.QueryParamsRequest) (*storagev1.QueryParamsResponse, error) {
