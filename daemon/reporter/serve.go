@@ -90,7 +90,7 @@ func (r *Reporter) serveProof(w http.ResponseWriter, req *http.Request) {
 	}
 	tree := r.treeOf(hash)
 	if tree == nil {
-		http.Error(w, "no tree with this root is in memory: fetch the accounts and prove it yourself", http.StatusNotFound)
+		http.Error(w, "no tree with this root is in memory: fetch the accounts and prove it yourself", http.StatusServiceUnavailable)
 		return
 	}
 	i, found := tree.Find(device)
