@@ -24,6 +24,11 @@ type Config struct {
 	StorageSize uint64
 	// BlockTime is the time between blocks; 1 s by default.
 	BlockTime time.Duration
+	// EpochBlocks is how many blocks an epoch lasts; 30 by default.
+	EpochBlocks int
+	// Relay, if set, gives the address at which validator from reaches validator to, which listens at
+	// address: a stretch of network that a test can cut. Every pair dials both ways.
+	Relay func(from, to int, address string) string
 	// PortBase moves every port: 0 keeps the well-known ones.
 	PortBase int
 	// ReadyFile, when set, is written once everything serves, and removed at the end.
@@ -51,7 +56,12 @@ func (c Config) withDefaults() (Config, error) {
 	if c.BlockTime == 0 {
 		c.BlockTime = time.Second
 	}
+	if c.EpochBlocks == 0 {
+		c.EpochBlocks = 30 // 30 s of the default blocks, so that people see one end
+	}
 	switch {
+	case c.EpochBlocks < 6 || c.EpochBlocks > 100_000:
+		return c, fmt.Errorf("devnet: epochs of %d blocks: must be between 6 and 100000", c.EpochBlocks)
 	case c.Validators < 1 || c.Validators > 16:
 		return c, fmt.Errorf("--validators %d: must be between 1 and 16", c.Validators)
 	case c.Storage < 1 || c.Storage > 64:

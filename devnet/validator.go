@@ -29,11 +29,8 @@ var endowment = map[string]string{
 	faucetName: "10000000CAIRN", "alice": "10000CAIRN", "bob": "10000CAIRN",
 }
 
-// An epoch of a devnet is 30 s of its default blocks, so that people see one end.
-const (
-	epochBlocks   = 30
-	collectBlocks = 4
-)
+// collectBlocks is in how many blocks of an epoch a devnet's validators contribute to the next beacon.
+const collectBlocks = 4
 
 // identify makes the homes of the validators, which stay as they are where they exist.
 func (n *Network) identify() error {
@@ -82,7 +79,7 @@ func (n *Network) setUp() error {
 	}
 	genesis.Edit = func(cdc codec.JSONCodec, modules map[string]json.RawMessage) error {
 		return node.SetModule(cdc, modules, audit.ModuleName, func(g *auditv1.GenesisState) {
-			g.Params.Beacon.EpochBlocks = epochBlocks
+			g.Params.Beacon.EpochBlocks = uint32(n.config.EpochBlocks)
 			g.Params.Beacon.CollectBlocks = collectBlocks
 		})
 	}
@@ -196,13 +193,23 @@ func (n *Network) listen(i int) node.Addresses {
 	return a
 }
 
+// ValidatorRPC is the URL at which validator i answers CometBFT's RPC.
+func (n *Network) ValidatorRPC(i int) string {
+	_, rpc := n.ports.validator(i)
+	return httpURL(rpc)
+}
+
 // peers names all other validators.
 func (n *Network) peers(i int) string {
 	var peers []string
 	for j, identity := range n.identities {
 		if j != i {
 			p2p, _ := n.ports.validator(j)
-			peers = append(peers, identity.NodeID+"@"+loopback(p2p))
+			address := loopback(p2p)
+			if n.config.Relay != nil {
+				address = n.config.Relay(i, j, address)
+			}
+			peers = append(peers, identity.NodeID+"@"+address)
 		}
 	}
 	return strings.Join(peers, ",")
