@@ -106,7 +106,7 @@ func newRoot(terminal *cli.Terminal, transfer transfer) *cobra.Command {
 	})
 	root.AddCommand(
 		s.wallet(), s.status(), s.device(), s.offers(), s.quote(),
-		s.provide(), s.gateway(),
+		s.provide(), s.gateway(), s.gov(),
 		s.mb(), s.put(), s.get(), s.ls(), s.rm(), s.share(), s.recover(),
 		s.version(),
 	)
