@@ -26,6 +26,7 @@ func (AppModule) AutoCLIOptions() *autocliv1.ModuleOptions {
 				{RpcMethod: "Map", Use: "map [service] [epoch]", Short: "List the cells of the need map (epoch 0: now)", PositionalArgs: args("service", "epoch")},
 				{RpcMethod: "Need", Use: "need [service] [cell]", Short: "Show how much a place needs a service now", PositionalArgs: args("service", "cell")},
 				{RpcMethod: "Boosts", Use: "boosts", Short: "List sponsors' boosts"},
+				{RpcMethod: "Incomes", Use: "incomes [owner] [year]", Short: "Show what an owner's devices brought in a year, by month", PositionalArgs: args("owner", "year")},
 				{RpcMethod: "Relay", Use: "relay [owner]", Short: "Show what an owner lets others keep of claims", PositionalArgs: args("owner")},
 			},
 		},

@@ -33,8 +33,10 @@ type claims struct {
 
 // owner is who is paid for devices, and how much.
 type owner struct {
+	text    string
 	address sdk.AccAddress
 	sum     math.Int
+	relayed math.Int
 	feeBps  uint32 // what it lets the payer keep
 }
 
@@ -105,7 +107,7 @@ func (c *claims) give(text string, device uint64, due math.Int) error {
 		if err != nil {
 			return errorsmod.Wrapf(ErrAddress, "owner of device %d: %s", device, err)
 		}
-		o := owner{address: address, sum: math.ZeroInt()}
+		o := owner{text: text, address: address, sum: math.ZeroInt(), relayed: math.ZeroInt()}
 		if text != c.payer {
 			relay, err := c.k.relay(c.ctx, text)
 			if err != nil {
@@ -119,6 +121,7 @@ func (c *claims) give(text string, device uint64, due math.Int) error {
 	fee := due.MulRaw(int64(c.owners[i].feeBps)).QuoRaw(wholeBps)
 	net := due.Sub(fee)
 	c.owners[i].sum = c.owners[i].sum.Add(net)
+	c.owners[i].relayed = c.owners[i].relayed.Add(fee)
 	c.fee = c.fee.Add(fee)
 	c.events = append(c.events, &rewardv1.EventClaimed{
 		Service: uint32(c.service),
@@ -148,6 +151,12 @@ func (c *claims) pay(payer sdk.AccAddress) (paid, fee sdk.Coin, err error) {
 	}
 	for _, o := range c.owners {
 		if err := c.k.send(c.ctx, o.address, o.sum); err != nil {
+			return paid, fee, err
+		}
+		if err := c.k.income(c.ctx, o.text, price.Denom, func(i *rewardv1.Income) {
+			i.Rewards = i.Rewards.Add(o.sum)
+			i.Relayed = i.Relayed.Add(o.relayed)
+		}); err != nil {
 			return paid, fee, err
 		}
 	}

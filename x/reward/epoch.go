@@ -192,12 +192,17 @@ func poolsOf(p rewardv1.Pools) score.Pools {
 	}
 }
 
-// EndBlock removes facts of epochs that are no longer kept: at most a number of entries that
+// EndBlock removes facts of epochs, and incomes of months, that are no longer kept: at most a number of entries that
 // governance sets.
 func (k *Keeper) EndBlock(ctx context.Context) error {
 	params, err := k.Params(ctx)
 	if err != nil {
 		return err
+	}
+	left := int(params.PrunePerBlock)
+	first := oldestMonth(sdk.UnwrapSDKContext(ctx).BlockTime(), params.RetainMonths)
+	if left, err = prune(ctx, k.incomes, left, func(key incomeKey) bool { return key.K1() < first }); err != nil {
+		return errorsmod.Wrap(err, "removing incomes")
 	}
 	current, err := k.epochs.Current(ctx)
 	if err != nil {
@@ -207,7 +212,6 @@ func (k *Keeper) EndBlock(ctx context.Context) error {
 		return nil
 	}
 	oldest := current.Number - params.RetainEpochs
-	left := int(params.PrunePerBlock)
 	if left, err = prune(ctx, k.facts, left, func(key epochItemKey) bool { return key.K1() < oldest }); err != nil {
 		return errorsmod.Wrap(err, "removing facts")
 	}

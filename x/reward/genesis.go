@@ -6,6 +6,7 @@ import (
 	"cosmossdk.io/collections"
 	errorsmod "cosmossdk.io/errors"
 	"cosmossdk.io/math"
+	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	rewardv1 "github.com/cairn-network/cairn/api/cairn/reward/v1"
 	"github.com/cairn-network/cairn/core/geo"
@@ -40,7 +41,7 @@ func ValidateGenesis(g *rewardv1.GenesisState) error {
 	if err := validateParams(g.Params); err != nil {
 		return err
 	}
-	for _, check := range []func(*rewardv1.GenesisState) error{checkEmission, checkLedgers, checkFacts, checkRoots, checkBoosts} {
+	for _, check := range []func(*rewardv1.GenesisState) error{checkEmission, checkLedgers, checkFacts, checkRoots, checkBoosts, checkIncomes} {
 		if err := check(g); err != nil {
 			return err
 		}
@@ -199,6 +200,22 @@ func checkBoosts(g *rewardv1.GenesisState) error {
 	return nil
 }
 
+func checkIncomes(g *rewardv1.GenesisState) error {
+	for i, in := range g.Incomes {
+		if month := in.Month % 100; month < 1 || month > 12 || in.Owner == "" {
+			return errorsmod.Wrapf(ErrGenesis, "incomes[%d] of %q in month %d", i, modkit.Clip(in.Owner), in.Month)
+		}
+		if err := sdk.ValidateDenom(in.Denom); err != nil {
+			return errorsmod.Wrapf(ErrGenesis, "incomes[%d]: %s", i, err)
+		}
+		err := checkAmounts(map[string]math.Int{"leases": in.Leases, "burned": in.Burned, "rewards": in.Rewards, "relayed": in.Relayed})
+		if err != nil {
+			return errorsmod.Wrapf(err, "incomes[%d]", i)
+		}
+	}
+	return nil
+}
+
 // InitGenesis writes a valid genesis into an empty store. What exists and what the schedule will still
 // issue must fit under the cap: ErrCap.
 func (k *Keeper) InitGenesis(ctx context.Context, g *rewardv1.GenesisState) error {
@@ -232,12 +249,19 @@ func (k *Keeper) InitGenesis(ctx context.Context, g *rewardv1.GenesisState) erro
 			return errorsmod.Wrapf(err, "writing relays[%d]", i)
 		}
 	}
+	for i := range g.Incomes {
+		var err error
+		if _, g.Incomes[i].Owner, err = k.parseAccount("owner", g.Incomes[i].Owner); err != nil {
+			return errorsmod.Wrapf(err, "incomes[%d]", i)
+		}
+	}
 	return firstOf(
 		setAll(ctx, k.ledgers, g.Ledgers, func(l rewardv1.Ledger) uint32 { return l.Service }),
 		setAll(ctx, k.totals, g.Epochs, func(t rewardv1.Epoch) epochKey { return collections.Join(t.Epoch, t.Service) }),
 		setAll(ctx, k.facts, g.Devices, func(f rewardv1.DeviceEpoch) epochItemKey { return collections.Join3(f.Epoch, f.Service, f.Device) }),
 		setAll(ctx, k.cells, g.Cells, func(c rewardv1.CellEpoch) epochItemKey { return collections.Join3(c.Epoch, c.Service, c.Cell) }),
 		setAll(ctx, k.roots, g.Roots, func(r rewardv1.Root) rootKey { return collections.Join(r.Service, r.Epoch) }),
+		setAll(ctx, k.incomes, g.Incomes, func(i rewardv1.Income) incomeKey { return collections.Join3(i.Month, i.Owner, i.Denom) }),
 		setAll(ctx, k.claimed, g.Claimed, func(c rewardv1.Claimed) rootKey { return collections.Join(c.Service, c.Device) }),
 	)
 }
@@ -285,6 +309,7 @@ func (k *Keeper) ExportGenesis(ctx context.Context) (*rewardv1.GenesisState, err
 		func() (err error) { g.Roots, err = all[rootKey, rewardv1.Root](ctx, k.roots); return },
 		func() (err error) { g.Claimed, err = all[rootKey, rewardv1.Claimed](ctx, k.claimed); return },
 		func() (err error) { g.Boosts, err = all[uint64, rewardv1.Boost](ctx, k.boosts); return },
+		func() (err error) { g.Incomes, err = all[incomeKey, rewardv1.Income](ctx, k.incomes); return },
 		func() (err error) { g.Relays, err = all[string, rewardv1.Relay](ctx, k.relays); return },
 	} {
 		if err := read(); err != nil {

@@ -70,6 +70,7 @@ type Keeper struct {
 	nextBoost collections.Sequence
 	boosts    *collections.IndexedMap[uint64, rewardv1.Boost, boostIndexes]
 	relays    collections.Map[string, rewardv1.Relay] // by owner
+	incomes   collections.Map[incomeKey, rewardv1.Income]
 }
 
 type (
@@ -78,6 +79,7 @@ type (
 	epochItemKey = collections.Triple[uint64, uint32, uint64] // epoch, service, device or cell
 	rootKey      = collections.Pair[uint32, uint64]           // service, epoch or device
 	cellKey      = collections.Pair[uint32, uint64]           // service, cell
+	incomeKey    = collections.Triple[uint32, string, string] // month, owner, denomination
 )
 
 var (
@@ -94,6 +96,7 @@ var (
 	boostsCellPrefix    = collections.NewPrefix(10)
 	boostsSponsorPrefix = collections.NewPrefix(11)
 	relaysPrefix        = collections.NewPrefix(12)
+	incomesPrefix       = collections.NewPrefix(13)
 )
 
 type boostIndexes struct {
@@ -164,6 +167,9 @@ func NewKeeper(deps Deps) *Keeper {
 					func(_ uint64, b rewardv1.Boost) (string, error) { return b.Sponsor, nil }),
 			}),
 		relays: collections.NewMap(schema, relaysPrefix, "relays", collections.StringKey, codec.CollValue[rewardv1.Relay](cdc)),
+		incomes: collections.NewMap(schema, incomesPrefix, "incomes",
+			collections.NamedTripleKeyCodec("month", collections.Uint32Key, "owner", collections.StringKey, "denom", collections.StringKey),
+			codec.CollValue[rewardv1.Income](cdc)),
 	}
 	if k.Schema, err = schema.Build(); err != nil {
 		panic(err)

@@ -29,6 +29,8 @@ const (
 	leastRetainEpochs   = 2 // the need map reads the epoch before the one that is judged
 	mostRetainEpochs    = 10_000
 	mostPrunePerBlock   = 10_000
+	leastRetainMonths   = 13 // a whole year's statement at its end
+	mostRetainMonths    = 600
 )
 
 // capCAIRN is the most coins that ever exist, whole CAIRN.
@@ -65,6 +67,7 @@ func DefaultParams() rewardv1.Params {
 		RetainRoots:      24,
 		RetainEpochs:     7 * 24,
 		PrunePerBlock:    200,
+		RetainMonths:     120,
 	}
 }
 
@@ -95,6 +98,7 @@ func validateParams(p rewardv1.Params) error {
 		{"retain_roots", uint64(p.RetainRoots), 1, mostRetainRoots},
 		{"retain_epochs", p.RetainEpochs, leastRetainEpochs, mostRetainEpochs},
 		{"prune_per_block", uint64(p.PrunePerBlock), 1, mostPrunePerBlock},
+		{"retain_months", uint64(p.RetainMonths), leastRetainMonths, mostRetainMonths},
 	} {
 		if bound.value < bound.least || bound.value > bound.most {
 			return errorsmod.Wrapf(ErrParams, "%s %d: want %d to %d", bound.field, bound.value, bound.least, bound.most)

@@ -182,6 +182,19 @@ func (s queryServer) Boosts(ctx context.Context, req *rewardv1.QueryBoostsReques
 	return &rewardv1.QueryBoostsResponse{Boosts: boosts, Pagination: page}, errorsmod.Wrap(err, "listing boosts")
 }
 
+// Incomes gives what an owner's devices brought in a year.
+func (s queryServer) Incomes(ctx context.Context, req *rewardv1.QueryIncomesRequest) (*rewardv1.QueryIncomesResponse, error) {
+	_, owner, err := s.parseAccount("owner", req.Owner)
+	if err != nil {
+		return nil, err
+	}
+	if req.Year < 2000 || req.Year > 9999 {
+		return nil, errorsmod.Wrapf(ErrField, "year %d: want 2000 to 9999", req.Year)
+	}
+	incomes, err := s.incomesOf(ctx, owner, req.Year)
+	return &rewardv1.QueryIncomesResponse{Incomes: incomes}, err
+}
+
 // Relay gives what an owner lets others keep.
 func (s queryServer) Relay(ctx context.Context, req *rewardv1.QueryRelayRequest) (*rewardv1.QueryRelayResponse, error) {
 	_, owner, err := s.parseAccount("owner", req.Owner)

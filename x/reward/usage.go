@@ -52,9 +52,19 @@ func (k *Keeper) cell(ctx context.Context, key epochItemKey) (rewardv1.CellEpoch
 }
 
 // AfterSettle records that a settlement paid a device's owner and burned a fee. The market calls it
-// once a device and message. Resources that are no service, and other denominations than CAIRN, earn
-// no reward.
+// once a device and message. Resources that are no service, and other denominations than CAIRN, are
+// income of the owner and earn no reward.
 func (k *Keeper) AfterSettle(ctx context.Context, device uint64, resource string, paid, burned sdk.Coin) error {
+	d, err := k.devices.Device(ctx, device)
+	if err != nil {
+		return errorsmod.Wrapf(err, "looking up device %d", device)
+	}
+	if err := k.income(ctx, d.Owner, paid.Denom, func(i *rewardv1.Income) {
+		i.Leases = i.Leases.Add(paid.Amount)
+		i.Burned = i.Burned.Add(burned.Amount)
+	}); err != nil {
+		return err
+	}
 	service, err := score.ParseService(resource)
 	if err != nil || burned.Denom != price.Denom || paid.Denom != price.Denom {
 		return nil
@@ -80,20 +90,16 @@ func (k *Keeper) AfterSettle(ctx context.Context, device uint64, resource string
 	if err := k.facts.Set(ctx, key, f); err != nil {
 		return errorsmod.Wrapf(err, "writing facts of device %d", device)
 	}
-	return k.addDemand(ctx, epoch.Number, service, device, paid.Amount)
+	return k.addDemand(ctx, epoch.Number, service, geo.Cell(d.Cell), paid.Amount)
 }
 
 // addDemand counts money in the cell of the device that got it.
-func (k *Keeper) addDemand(ctx context.Context, epoch uint64, service score.Service, device uint64, paid sdkmath.Int) error {
-	d, err := k.devices.Device(ctx, device)
-	if err != nil {
-		return errorsmod.Wrapf(err, "looking up device %d", device)
-	}
+func (k *Keeper) addDemand(ctx context.Context, epoch uint64, service score.Service, at geo.Cell, paid sdkmath.Int) error {
 	params, err := k.Params(ctx)
 	if err != nil {
 		return err
 	}
-	place, mapped := mapCell(geo.Cell(d.Cell), params)
+	place, mapped := mapCell(at, params)
 	if !mapped {
 		return nil
 	}
