@@ -31,6 +31,7 @@ var (
 	Receipt = Domain([]byte("cairn/receipt/v1"))
 	Device  = Domain([]byte("cairn/device/v1\x00"))
 	Release = Domain([]byte("cairn/release/v1"))
+	Pass    = Domain([]byte("cairn/pass/v1\x00\x00\x00"))
 
 	// What validators prove for the beacon, what the beacon is the hash of, and what a beacon key
 	// proves about its owner (core/beacon).

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/cairn-network/cairn/core/pass"
 	"github.com/cairn-network/cairn/core/piece"
 	"github.com/cairn-network/cairn/core/voucher"
 	"github.com/cairn-network/cairn/daemon/storagenode/store"
@@ -73,7 +74,17 @@ func (h *handler) Admit(ctx context.Context, hello wire.Hello, peer ed25519.Publ
 	if !item.serves(now, h.grace) {
 		return nil, wire.Terms{}, wire.Errorf(wire.ErrLeaseClosed, "lease %d has ended", hello.Lease)
 	}
-	s := &service{handler: h, lease: hello.Lease, client: client, account: h.accounts.open(hello.Lease)}
+	data := hello.Lease
+	if hello.Pass != nil {
+		if err := h.honours(ctx, *hello.Pass, now); err != nil {
+			return nil, wire.Terms{}, err
+		}
+		data = hello.Pass.Lease
+	}
+	s := &service{handler: h, lease: hello.Lease, data: data, client: client, account: h.accounts.open(hello.Lease)}
+	if hello.Pass != nil {
+		s.until = time.Unix(hello.Pass.Expiry, 0)
+	}
 	served, _ := s.account.state()
 	terms := wire.Terms{Time: now, MaxPiece: piece.MaxSize, Credit: h.accounts.credit, Served: served}
 	if v, ok := h.accounts.ledger.get(hello.Lease); ok {
@@ -82,34 +93,73 @@ func (h *handler) Admit(ctx context.Context, hello wire.Hello, peer ed25519.Publ
 	return s, terms, nil
 }
 
+// honours says why a pass is not honoured, nil if it is.
+func (h *handler) honours(ctx context.Context, p pass.Signed, now time.Time) error {
+	if now.Unix() > p.Expiry {
+		return wire.Errorf(wire.ErrUnauthorized, "the pass to lease %d expired at %d", p.Lease, p.Expiry)
+	}
+	item, err := h.leases.Item(ctx, p.Lease, missFresh)
+	if errors.Is(err, ErrNoLease) {
+		return wire.Errorf(wire.ErrUnauthorized, "no lease %d on this device", p.Lease)
+	}
+	if err != nil {
+		return err
+	}
+	if err := p.Verify(item.SessionKey); err != nil {
+		return wire.Errorf(wire.ErrUnauthorized, "%v", err)
+	}
+	return nil
+}
+
 // service serves one authenticated connection of one lease.
 type service struct {
 	*handler
-	lease   uint64
+	lease   uint64    // that pays
+	data    uint64    // that the pieces lie under; the same, unless a pass names another
+	until   time.Time // end of the pass
 	client  wire.Client
 	account *account
+}
+
+// own refuses what only the lease that the pieces lie under may do.
+func (s *service) own() error {
+	if s.data != s.lease {
+		return wire.Errorf(wire.ErrUnauthorized, "a pass is for reading")
+	}
+	return nil
 }
 
 // Close implements wire.Service.
 func (s *service) Close() { s.accounts.close(s.account) }
 
-// allowed returns the lease item when may allows what is asked for. Before it refuses it looks at
+// allowed returns a lease's item when may allows what is asked for. Before it refuses it looks at
 // the chain anew.
-func (s *service) allowed(ctx context.Context, may func(*Item) bool) (item Item, err error) {
+func (s *service) allowed(ctx context.Context, lease uint64, may func(*Item) bool) (item Item, err error) {
 	for _, maxAge := range []time.Duration{itemFresh, missFresh} {
-		item, err = s.leases.Item(ctx, s.lease, maxAge)
+		item, err = s.leases.Item(ctx, lease, maxAge)
 		if errors.Is(err, ErrNoLease) {
-			return item, wire.Errorf(wire.ErrLeaseClosed, "lease %d is gone", s.lease)
+			return item, wire.Errorf(wire.ErrLeaseClosed, "lease %d is gone", lease)
 		}
 		if err != nil || may(&item) {
 			return item, err
 		}
 	}
-	return item, wire.Errorf(wire.ErrLeaseClosed, "lease %d has ended", s.lease)
+	return item, wire.Errorf(wire.ErrLeaseClosed, "lease %d has ended", lease)
 }
 
+// readable gives the item that pays when pieces may be read: both it and, with a pass, the lease that
+// they lie under are served, and the pass has not run out.
 func (s *service) readable(ctx context.Context) (Item, error) {
-	return s.allowed(ctx, func(i *Item) bool { return i.serves(s.clock.Now(), s.grace) })
+	serves := func(i *Item) bool { return i.serves(s.clock.Now(), s.grace) }
+	if s.data != s.lease {
+		if s.clock.Now().After(s.until) {
+			return Item{}, wire.Errorf(wire.ErrUnauthorized, "the pass to lease %d has expired", s.data)
+		}
+		if _, err := s.allowed(ctx, s.data, serves); err != nil {
+			return Item{}, err
+		}
+	}
+	return s.allowed(ctx, s.lease, serves)
 }
 
 // code turns a store's error into one for the wire.
@@ -141,8 +191,11 @@ var hashers = sync.Pool{New: func() any { return piece.NewHasher() }}
 // Put implements wire.Service.
 func (s *service) Put(ctx context.Context, h wire.PutHeader, body *wire.Body) (receipt piece.SignedReceipt, err error) {
 	defer func() { s.count(err) }()
+	if err := s.own(); err != nil {
+		return receipt, err
+	}
 	now := s.clock.Now()
-	item, err := s.allowed(ctx, func(i *Item) bool {
+	item, err := s.allowed(ctx, s.lease, func(i *Item) bool {
 		return i.takes(now) && uint64(s.store.Lease(s.lease).Bytes)+uint64(h.Size) <= i.Units
 	})
 	if err != nil && !item.takes(now) {
@@ -255,7 +308,7 @@ func (s *service) Get(ctx context.Context, id piece.ID, off, n uint32, out *wire
 	if err != nil {
 		return err
 	}
-	r, err := s.store.Open(store.Key{Lease: s.lease, ID: id})
+	r, err := s.store.Open(store.Key{Lease: s.data, ID: id})
 	if err != nil {
 		return code(err)
 	}
@@ -294,6 +347,9 @@ func (s *service) Get(ctx context.Context, id piece.ID, off, n uint32, out *wire
 // Delete implements wire.Service. A lease that has ended may still be cleared.
 func (s *service) Delete(ctx context.Context, ids []piece.ID) (err error) {
 	defer func() { s.count(err) }()
+	if err := s.own(); err != nil {
+		return err
+	}
 	if _, err := s.readable(ctx); err != nil {
 		return err
 	}
@@ -308,7 +364,7 @@ func (s *service) Stat(ctx context.Context, id piece.ID) (info wire.Info, err er
 	if _, err := s.readable(ctx); err != nil {
 		return info, err
 	}
-	i, err := s.store.Stat(store.Key{Lease: s.lease, ID: id})
+	i, err := s.store.Stat(store.Key{Lease: s.data, ID: id})
 	if err != nil {
 		return info, code(err)
 	}
@@ -318,6 +374,9 @@ func (s *service) Stat(ctx context.Context, id piece.ID) (info wire.Info, err er
 // List implements wire.Service.
 func (s *service) List(ctx context.Context, dst []wire.Listed, after piece.ID, limit int) (pieces []wire.Listed, more bool, err error) {
 	defer func() { s.count(err) }()
+	if err := s.own(); err != nil {
+		return nil, false, err
+	}
 	if _, err := s.readable(ctx); err != nil {
 		return nil, false, err
 	}
@@ -337,7 +396,7 @@ func (s *service) Challenge(ctx context.Context, id piece.ID, chunk uint32) (dat
 	if _, err := s.readable(ctx); err != nil {
 		return nil, proof, err
 	}
-	b, info, err := s.store.Get(store.Key{Lease: s.lease, ID: id})
+	b, info, err := s.store.Get(store.Key{Lease: s.data, ID: id})
 	if err != nil {
 		return nil, proof, code(err)
 	}

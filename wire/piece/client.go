@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/cairn-network/cairn/core/pass"
 	"github.com/cairn-network/cairn/core/voucher"
 	"github.com/cairn-network/cairn/internal/tlsid"
 )
@@ -22,6 +23,8 @@ type Session struct {
 	ChainID string
 	Lease   uint64
 	Key     ed25519.PrivateKey // the lease's session key
+	// Pass, if there is one, lets the lease read what is stored under another, and only that.
+	Pass *pass.Signed
 }
 
 // VoucherSource signs the vouchers that a connection owes. Implementations are safe for concurrent
@@ -165,7 +168,7 @@ func greet(ctx context.Context, sess *session, device uint64, s Session, o Optio
 	}
 	sess.raw.cork()
 	sent := o.Now()
-	hello := Hello{Version: Version, ChainID: s.ChainID, Lease: s.Lease, Device: device, Time: sent}
+	hello := Hello{Version: Version, ChainID: s.ChainID, Lease: s.Lease, Device: device, Time: sent, Pass: s.Pass}
 	if err := sess.send(ctx, frameHello, 0, appendHello(nil, hello)); err != nil {
 		return Terms{}, 0, err
 	}

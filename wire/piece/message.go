@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/cairn-network/cairn/core/pass"
 	"github.com/cairn-network/cairn/core/piece"
 	"github.com/cairn-network/cairn/core/signature"
 	"github.com/cairn-network/cairn/core/voucher"
@@ -43,6 +44,8 @@ type Hello struct {
 	Lease   uint64
 	Device  uint64
 	Time    time.Time // the client's clock, whole seconds
+	// Pass, if there is one, lets the lease read what is stored under another.
+	Pass *pass.Signed
 }
 
 // Terms are what a provider tells a client that it admitted.
@@ -151,7 +154,11 @@ func appendHello(b []byte, h Hello) []byte {
 	b = le.AppendUint64(b, h.Device)
 	b = le.AppendUint64(b, uint64(h.Time.Unix()))
 	b = append(b, byte(len(h.ChainID)))
-	return append(b, h.ChainID...)
+	b = append(b, h.ChainID...)
+	if h.Pass != nil {
+		b = h.Pass.AppendBinary(b)
+	}
+	return b
 }
 
 func parseHello(b []byte) (Hello, error) {
@@ -163,11 +170,18 @@ func parseHello(b []byte) (Hello, error) {
 	h.Lease, h.Device = r.u64(), r.u64()
 	h.Time = time.Unix(int64(r.u64()), 0)
 	h.ChainID = string(r.take(int(r.u8())))
-	if err := r.end("hello"); err != nil {
-		return h, err
+	if r.short {
+		return h, r.end("hello")
 	}
 	if err := signature.CheckChainID(h.ChainID); err != nil {
 		return h, Errorf(ErrProtocol, "hello: %v", err)
+	}
+	if len(r.b) > 0 {
+		p, err := pass.Parse(r.b, h.ChainID, h.Lease)
+		if err != nil {
+			return h, Errorf(ErrProtocol, "hello: %v", err)
+		}
+		h.Pass = &p
 	}
 	return h, nil
 }

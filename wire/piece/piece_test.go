@@ -310,10 +310,10 @@ func TestWhoIsAdmitted(t *testing.T) {
 		s      Session
 		want   error
 	}{
-		"another session key": {testDevice, public(deviceKey), Session{testChain, testLease, testKey(9)}, ErrUnauthorized},
-		"another lease":       {testDevice, public(deviceKey), Session{testChain, 8, sessionKey}, ErrUnauthorized},
+		"another session key": {testDevice, public(deviceKey), Session{ChainID: testChain, Lease: testLease, Key: testKey(9)}, ErrUnauthorized},
+		"another lease":       {testDevice, public(deviceKey), Session{ChainID: testChain, Lease: 8, Key: sessionKey}, ErrUnauthorized},
 		"another device":      {4, public(deviceKey), ours, ErrWrongDevice},
-		"no chain id":         {testDevice, public(deviceKey), Session{"", testLease, sessionKey}, ErrProtocol},
+		"no chain id":         {testDevice, public(deviceKey), Session{ChainID: "", Lease: testLease, Key: sessionKey}, ErrProtocol},
 	} {
 		_, err := Dial(ctx, address, test.device, test.key, test.s, Options{})
 		require.ErrorIs(t, err, test.want, name)
