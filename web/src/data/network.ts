@@ -158,6 +158,12 @@ export interface Gateway {
   warnings: string[];
 }
 
+/** Seconds that have passed; undefined where the daemon says -1 for never. */
+function elapsed(value: unknown): number | undefined {
+  const seconds = small(value);
+  return seconds === undefined || seconds < 0 ? undefined : seconds;
+}
+
 export function readGateway(value: unknown): Gateway {
   const g = object(value);
   const lease = object(g["lease"]);
@@ -207,7 +213,7 @@ export function readGateway(value: unknown): Gateway {
         }
       : undefined,
     snapshot: text(snapshot["version"])
-      ? { version: text(snapshot["version"]), ageS: small(snapshot["age_s"]) }
+      ? { version: text(snapshot["version"]), ageS: elapsed(snapshot["age_s"]) }
       : undefined,
     warnings: list(g["warnings"], warning).filter((w) => w !== ""),
   };

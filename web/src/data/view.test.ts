@@ -37,6 +37,11 @@ describe("routes", () => {
 const node = (name: string, device: number, up: boolean, warned: string[] = []) =>
   readNode({ name, device_id: String(device), up, status: { warnings: warned } });
 
+test("a snapshot that was never taken has no age", () => {
+  expect(readGateway({ snapshot: { version: 0, age_s: -1 } }).snapshot).toEqual({ version: "0", ageS: undefined });
+  expect(readGateway({ snapshot: { version: 3, age_s: 74 } }).snapshot).toEqual({ version: "3", ageS: 74 });
+});
+
 describe("warnings", () => {
   const calm = readGateway({
     repair: { healthy: 5, degraded: 0, lost: 0, queue: 0 },
