@@ -19,6 +19,9 @@ type Config struct {
 	Validators int
 	// Storage is how many storage nodes, each with its own owner; 12 by default, at most 64.
 	Storage int
+	// Reporters is how many post and serve the reports of rewards; 2 by default, at most 16. One
+	// watcher checks them.
+	Reporters int
 	// StorageSize is what each storage node offers, bytes; by default 64 GiB, or half of what the
 	// disk has left if that is less.
 	StorageSize uint64
@@ -53,6 +56,9 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Storage == 0 {
 		c.Storage = 12
 	}
+	if c.Reporters == 0 {
+		c.Reporters = 2
+	}
 	if c.BlockTime == 0 {
 		c.BlockTime = time.Second
 	}
@@ -66,6 +72,8 @@ func (c Config) withDefaults() (Config, error) {
 		return c, fmt.Errorf("--validators %d: must be between 1 and 16", c.Validators)
 	case c.Storage < 1 || c.Storage > 64:
 		return c, fmt.Errorf("--storage %d: must be between 1 and 64", c.Storage)
+	case c.Reporters < 1 || c.Reporters > maxReporters:
+		return c, fmt.Errorf("--reporters %d: must be between 1 and %d", c.Reporters, maxReporters)
 	case c.BlockTime < 50*time.Millisecond || c.BlockTime > time.Minute:
 		return c, fmt.Errorf("--block-time %s: must be between 50ms and 1m", c.BlockTime)
 	case c.PortBase != 0 && (c.PortBase < 1024 || c.PortBase > 65535-portSpan):
@@ -77,8 +85,8 @@ func (c Config) withDefaults() (Config, error) {
 // Ports are where the parts of a network listen, all on loopback.
 type Ports struct {
 	S3, Web, RPC, REST, GRPC, JSONRPC, JSONRPCWS, P2P, GatewayStatus int
-	// validator i > 0 and storage node i count up from these in pairs
-	validatorBase, storageBase int
+	// validator i > 0, storage node i and reporter i count up from these in pairs
+	validatorBase, storageBase, reporterBase int
 }
 
 // portSpan is how many ports from the base on a network may use.
@@ -89,12 +97,12 @@ func ports(base int) Ports {
 	if base == 0 {
 		return Ports{
 			S3: 9000, Web: 8080, RPC: 26657, REST: 1317, GRPC: 9090, JSONRPC: 8545, JSONRPCWS: 8546,
-			P2P: 26656, GatewayStatus: 9001, validatorBase: 26700, storageBase: 7400,
+			P2P: 26656, GatewayStatus: 9001, validatorBase: 26700, storageBase: 7400, reporterBase: 7300,
 		}
 	}
 	return Ports{
 		S3: base, Web: base + 1, RPC: base + 2, REST: base + 3, GRPC: base + 4, JSONRPC: base + 5, JSONRPCWS: base + 6,
-		P2P: base + 7, GatewayStatus: base + 8, validatorBase: base + 20, storageBase: base + 200,
+		P2P: base + 7, GatewayStatus: base + 8, validatorBase: base + 20, storageBase: base + 200, reporterBase: base + 340,
 	}
 }
 
@@ -110,6 +118,17 @@ func (p Ports) validator(i int) (p2p, rpc int) {
 func (p Ports) storage(i int) (pieces, status int) {
 	return p.storageBase + 2*i, p.storageBase + 2*i + 1
 }
+
+// reporter gives the data and status ports of reporter i.
+func (p Ports) reporter(i int) (data, status int) {
+	return p.reporterBase + 2*i, p.reporterBase + 2*i + 1
+}
+
+// watcher gives the status port of the watcher.
+func (p Ports) watcher() int { return p.reporterBase + 2*maxReporters }
+
+// maxReporters is how many reporters a devnet has at most.
+const maxReporters = 16
 
 func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 

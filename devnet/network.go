@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -30,7 +31,8 @@ type Network struct {
 
 	identities          []node.Identity
 	validators, storage []*member
-	gateway             *member
+	reporters           []*member
+	gateway, watcher    *member
 	web                 *webServer
 }
 
@@ -77,6 +79,8 @@ func Run(ctx context.Context, config Config, f func(context.Context, *Network) e
 	group.Add(n.members("validators", n.validators))
 	group.Add(lifecycle.Part{Name: "first block", Start: n.awaitBlock})
 	group.Add(n.members("storage nodes", n.storage))
+	group.Add(n.members("reporters", n.reporters))
+	group.Add(n.members("watcher", []*member{n.watcher}))
 	group.Add(n.members("gateway", []*member{n.gateway}))
 	group.Add(lifecycle.Part{Name: "web page", Start: n.web.start, Close: n.web.close})
 	group.Add(lifecycle.Part{Name: "ready file", Start: n.announce, Close: n.retract})
@@ -113,6 +117,10 @@ func (n *Network) prepare() error {
 	for i := range n.config.Storage {
 		n.storage = append(n.storage, n.newStorageNode(i))
 	}
+	for i := range n.config.Reporters {
+		n.reporters = append(n.reporters, n.newReporter(i))
+	}
+	n.watcher = n.newWatcher()
 	n.gateway = n.newGateway()
 	n.web = newWebServer(n)
 	return nil
@@ -164,7 +172,7 @@ func (n *Network) Ready() Ready {
 }
 
 func (n *Network) all() []*member {
-	return append(append(append([]*member(nil), n.validators...), n.storage...), n.gateway)
+	return slices.Concat(n.validators, n.storage, n.reporters, []*member{n.watcher, n.gateway})
 }
 
 // announce writes the ready files.
@@ -200,7 +208,7 @@ func (n *Network) readyFiles() []string {
 
 // member finds a member by role and number.
 func (n *Network) member(role string, index int) (*member, error) {
-	of := map[string][]*member{"validator": n.validators, "storage": n.storage, "gateway": {n.gateway}}[role]
+	of := map[string][]*member{"validator": n.validators, "storage": n.storage, "reporter": n.reporters, "watcher": {n.watcher}, "gateway": {n.gateway}}[role]
 	if index < 0 || index >= len(of) {
 		return nil, fmt.Errorf("no %s %d in this network", role, index)
 	}

@@ -21,6 +21,7 @@ type state struct {
 	ChainID    string    `json:"chain_id"`
 	Validators int       `json:"validators"`
 	Storage    int       `json:"storage"`
+	Reporters  int       `json:"reporters"`
 	Accounts   []Account `json:"accounts"`
 }
 
@@ -51,16 +52,16 @@ func loadState(c Config) (s state, fresh bool, err error) {
 		if err := json.Unmarshal(data, &s); err != nil {
 			return state{}, false, fmt.Errorf("reading %s (--reset starts over): %w", path, err)
 		}
-		if s.Validators != c.Validators || s.Storage != c.Storage {
-			return state{}, false, fmt.Errorf("%s holds a network of %d validators and %d storage nodes, asked for were %d and %d: give the same, another --home, or --reset",
-				c.Home, s.Validators, s.Storage, c.Validators, c.Storage)
+		if s.Validators != c.Validators || s.Storage != c.Storage || s.Reporters != c.Reporters {
+			return state{}, false, fmt.Errorf("%s holds a network of %d validators, %d storage nodes and %d reporters, asked for were %d, %d and %d: give the same, another --home, or --reset",
+				c.Home, s.Validators, s.Storage, s.Reporters, c.Validators, c.Storage, c.Reporters)
 		}
 		return s, false, nil
 	case !errors.Is(err, fs.ErrNotExist):
 		return state{}, false, fmt.Errorf("reading the state of the network: %w", err)
 	}
 
-	s = state{ChainID: chainID, Validators: c.Validators, Storage: c.Storage}
+	s = state{ChainID: chainID, Validators: c.Validators, Storage: c.Storage, Reporters: c.Reporters}
 	var names []string
 	for i := range c.Validators {
 		names = append(names, validatorName(i))
@@ -68,7 +69,10 @@ func loadState(c Config) (s state, fresh bool, err error) {
 	for i := range c.Storage {
 		names = append(names, providerName(i))
 	}
-	for _, name := range append(names, renterName, faucetName, "alice", "bob") {
+	for i := range c.Reporters {
+		names = append(names, reporterName(i))
+	}
+	for _, name := range append(names, watcherName, renterName, faucetName, "alice", "bob") {
 		words, err := wallet.NewMnemonic(rand.Reader)
 		if err != nil {
 			return state{}, false, fmt.Errorf("making the account %s: %w", name, err)

@@ -27,6 +27,7 @@ import (
 var endowment = map[string]string{
 	"validator": "2000000CAIRN", "provider": "1000CAIRN", renterName: "100000CAIRN",
 	faucetName: "10000000CAIRN", "alice": "10000CAIRN", "bob": "10000CAIRN",
+	"reporter": "10000CAIRN", watcherName: "1000CAIRN",
 }
 
 // collectBlocks is in how many blocks of an epoch a devnet's validators contribute to the next beacon.
@@ -81,6 +82,7 @@ func (n *Network) setUp() error {
 		return node.SetModule(cdc, modules, audit.ModuleName, func(g *auditv1.GenesisState) {
 			g.Params.Beacon.EpochBlocks = uint32(n.config.EpochBlocks)
 			g.Params.Beacon.CollectBlocks = collectBlocks
+			reportTerms(&g.Params.Report)
 		})
 	}
 	document, err := genesis.Document()
@@ -94,6 +96,14 @@ func (n *Network) setUp() error {
 		if err := makeWallet(n.storageHome(i), n.state.account(providerName(i))); err != nil {
 			return err
 		}
+	}
+	for i := range n.config.Reporters {
+		if err := makeWallet(n.reporterHome(i), n.state.account(reporterName(i))); err != nil {
+			return err
+		}
+	}
+	if err := makeWallet(n.watcherHome(), n.state.account(watcherName)); err != nil {
+		return err
 	}
 	return makeWallet(n.gatewayHome(), n.state.account(renterName))
 }
