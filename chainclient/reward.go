@@ -110,3 +110,12 @@ func (c *Client) EndBoost(ctx context.Context, id uint64) (price.Amount, error) 
 	}
 	return price.FromBig(r.Refund.Amount.BigInt())
 }
+
+// Incomes are what an owner's devices brought in a year, by month and denomination.
+func (c *Client) Incomes(ctx context.Context, owner string, year int) ([]rewardv1.Income, error) {
+	r, err := rewardv1.NewQueryClient(c.conn).Incomes(ctx, &rewardv1.QueryIncomesRequest{Owner: owner, Year: uint32(max(year, 0))})
+	if err != nil {
+		return nil, fmt.Errorf("asking what %s earned in %d: %w", owner, year, queryError(err))
+	}
+	return r.Incomes, nil
+}
