@@ -121,7 +121,7 @@ func (k *Keeper) fresh(ctx context.Context, epoch, beacons uint64) (auditv1.Epoc
 	if err != nil {
 		return auditv1.Epoch{}, err
 	}
-	if epoch > current.Number || current.Number-epoch >= beacons {
+	if epoch == 0 || epoch > current.Number || current.Number-epoch >= beacons {
 		return auditv1.Epoch{}, errorsmod.Wrapf(ErrStale, "epoch %d: the current one is %d, evidence is taken for %d", epoch, current.Number, beacons)
 	}
 	e, err := k.beacons.EpochAt(ctx, epoch)

@@ -11,6 +11,7 @@ import (
 	"cosmossdk.io/math"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
+	auditv1 "github.com/cairn-network/cairn/api/cairn/audit/v1"
 	devicev1 "github.com/cairn-network/cairn/api/cairn/device/v1"
 	coredevice "github.com/cairn-network/cairn/core/device"
 	"github.com/cairn-network/cairn/internal/modkit"
@@ -35,11 +36,32 @@ type fixture struct {
 	msg    devicev1.MsgServer
 	query  devicev1.QueryServer
 	market *market
+	epochs *epochs
+}
+
+// epochs are the beacons that a test's chain knows; the last is the current one.
+type epochs struct{ list []auditv1.Epoch }
+
+func (e *epochs) Current(context.Context) (auditv1.Epoch, error) { return e.list[len(e.list)-1], nil }
+
+func (e *epochs) EpochAt(_ context.Context, number uint64) (auditv1.Epoch, error) {
+	if number == 0 || number > uint64(len(e.list)) {
+		return auditv1.Epoch{}, errors.New("no such epoch")
+	}
+	return e.list[number-1], nil
+}
+
+// turn begins an epoch.
+func (e *epochs) turn() {
+	number := uint64(len(e.list) + 1)
+	beacon := sha256.Sum256(fmt.Appendf(nil, "beacon %d", number))
+	e.list = append(e.list, auditv1.Epoch{Number: number, Beacon: beacon[:], Outputs: 1})
 }
 
 func newFixture(tb testing.TB) *fixture {
 	tb.Helper()
-	f := &fixture{Stage: stage.New(tb, device.StoreKey), market: &market{obliged: map[uint64]bool{}}}
+	f := &fixture{Stage: stage.New(tb, device.StoreKey), market: &market{obliged: map[uint64]bool{}}, epochs: &epochs{}}
+	f.epochs.turn()
 	f.open()
 	if err := f.keeper.InitGenesis(f.Ctx, device.DefaultGenesis()); err != nil {
 		tb.Fatal(err)
@@ -51,6 +73,7 @@ func newFixture(tb testing.TB) *fixture {
 func (f *fixture) open() {
 	f.keeper = device.NewKeeper(f.Codec, f.Store(device.StoreKey), f.Addresses, f.Bank, stage.Spell(authority))
 	f.keeper.SetObligations(f.market)
+	f.keeper.SetBeacons(f.epochs)
 	f.msg, f.query = device.NewMsgServer(f.keeper), device.NewQueryServer(f.keeper)
 }
 

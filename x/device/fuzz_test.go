@@ -24,7 +24,24 @@ func played(tb testing.TB) (*fixture, []proto.Message) {
 	}
 	register := registration(owner, 3, 2)
 	register.Operator = they
+
+	gov := stage.Spell(authority)
+	f.trust(tb, manufacturerAnchor, issuerAnchor)
+	lapsed, banned := f.register(tb, other, 4), f.register(tb, other, 5)
+	f.ban(tb, lapsed)
+	f.appeal(tb, other, lapsed)
+	f.Pass(device.DefaultParams().AppealSeconds)
+	f.ban(tb, banned)
 	return f, []proto.Message{
+		f.made(owner, 1, 1),
+		&devicev1.MsgRevoke{Sender: gov, Anchor: make([]byte, 32), Reason: "leaked"},
+		f.credential(owner, 1),
+		&devicev1.MsgAppeal{Owner: they, Device: banned, Statement: make([]byte, 32)},
+		&devicev1.MsgReclaimAppeal{Owner: they, Device: lapsed},
+		&devicev1.MsgUpdateTrust{Authority: gov, Add: []devicev1.TrustAnchor{attesterAnchor}, Remove: []devicev1.TrustRef{refOf(issuerAnchor)}},
+		&devicev1.MsgUpdateRules{Authority: gov, Set: []devicev1.Rule{{Region: "DE", Resource: "charge", Credentials: []string{"calibration"}, Reason: "MessEV"}}},
+		&devicev1.MsgBan{Authority: gov, Device: 1, Reason: devicev1.BanReason_BAN_REASON_ATTACK, Evidence: make([]byte, 32)},
+		&devicev1.MsgDecideAppeal{Authority: gov, Device: banned, Verdict: devicev1.Verdict_VERDICT_LIFT},
 		register,
 		&devicev1.MsgAnnounce{Operator: me, Id: 1, Endpoint: "b:2", Model: "rack"},
 		&devicev1.MsgRelocate{Owner: me, Id: 1, Cell: 0x8c28308280f19ff, Elevation: 1, Region: "FR"},

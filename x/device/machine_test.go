@@ -22,6 +22,8 @@ func TestRegistryStateMachine(t *testing.T) {
 		params := device.DefaultParams()
 		params.MaxDevicesPerOwner = 3
 		params.UnbondingSeconds = 1000
+		params.AppealSeconds = 3600
+		f.trust(t, manufacturerAnchor)
 		if _, err := f.msg.UpdateParams(f.Ctx, &devicev1.MsgUpdateParams{Authority: stage.Spell(authority), Params: params}); err != nil {
 			t.Fatal(err)
 		}
@@ -76,6 +78,30 @@ func TestRegistryStateMachine(t *testing.T) {
 				id, term := anyID(), rapid.Int64Range(0, 2000).Draw(r, "term")
 				try(func() error { return f.keeper.Jail(f.Ctx, id, f.Now()+term) })
 			},
+			"ban": func(r *rapid.T) {
+				msg := &devicev1.MsgBan{Authority: stage.Spell(authority), Device: anyID(), Reason: devicev1.BanReason_BAN_REASON_ATTACK, Evidence: make([]byte, 32)}
+				try(func() error { _, err := f.msg.Ban(f.Ctx, msg); return err })
+			},
+			"appeal": func(r *rapid.T) {
+				msg := &devicev1.MsgAppeal{Owner: stage.Spell(anyone("owner")), Device: anyID(), Statement: make([]byte, 32)}
+				try(func() error { _, err := f.msg.Appeal(f.Ctx, msg); return err })
+			},
+			"reclaim": func(r *rapid.T) {
+				msg := &devicev1.MsgReclaimAppeal{Owner: stage.Spell(anyone("owner")), Device: anyID()}
+				try(func() error { _, err := f.msg.ReclaimAppeal(f.Ctx, msg); return err })
+			},
+			"decide": func(r *rapid.T) {
+				msg := &devicev1.MsgDecideAppeal{Authority: stage.Spell(authority), Device: anyID(), Verdict: devicev1.Verdict(rapid.IntRange(0, 4).Draw(r, "verdict"))}
+				try(func() error { _, err := f.msg.DecideAppeal(f.Ctx, msg); return err })
+			},
+			"attest": func(r *rapid.T) {
+				owner, id := anyone("owner"), anyID()
+				try(func() error {
+					_, err := f.msg.Attest(f.Ctx, f.made(owner, id, rapid.IntRange(1, 12).Draw(r, "key")))
+					return err
+				})
+			},
+			"turn":    func(*rapid.T) { f.epochs.turn() },
 			"oblige":  func(r *rapid.T) { f.market.obliged[anyID()] = rapid.Bool().Draw(r, "obliged") },
 			"pass":    func(r *rapid.T) { f.Pass(rapid.Int64Range(1, 1500).Draw(r, "seconds")) },
 			"restart": func(r *rapid.T) { f.restart(r) },
