@@ -29,6 +29,8 @@ type Config struct {
 	BlockTime time.Duration
 	// EpochBlocks is how many blocks an epoch lasts; 30 by default.
 	EpochBlocks int
+	// VotingPeriod is how long people vote on a proposal; 2 min by default.
+	VotingPeriod time.Duration
 	// Relay, if set, gives the address at which validator from reaches validator to, which listens at
 	// address: a stretch of network that a test can cut. Every pair dials both ways.
 	Relay func(from, to int, address string) string
@@ -65,7 +67,12 @@ func (c Config) withDefaults() (Config, error) {
 	if c.EpochBlocks == 0 {
 		c.EpochBlocks = 30 // 30 s of the default blocks, so that people see one end
 	}
+	if c.VotingPeriod == 0 {
+		c.VotingPeriod = 2 * time.Minute
+	}
 	switch {
+	case c.VotingPeriod < 2*time.Second:
+		return c, fmt.Errorf("--voting-period %s: must be at least 2s", c.VotingPeriod)
 	case c.EpochBlocks < 6 || c.EpochBlocks > 100_000:
 		return c, fmt.Errorf("devnet: epochs of %d blocks: must be between 6 and 100000", c.EpochBlocks)
 	case c.Validators < 1 || c.Validators > 16:

@@ -22,6 +22,9 @@ const (
 	egressPrice = "2CAIRN/TB"
 )
 
+// storageBond is what every provider puts up, and loses parts of for faults.
+const storageBond = "100CAIRN"
+
 // Pace of a devnet's storage nodes: short enough to watch money move.
 const (
 	storagePoll    = 2 * time.Second
@@ -42,7 +45,7 @@ func (n *Network) newStorageNode(i int) *member {
 		l := launch{program: n.program("cairn"), log: n.logFile(m.name), args: []string{
 			"provide", "storage", "--home", home, "--node", loopback(n.ports.GRPC),
 			"--path", filepath.Join(home, "pieces"), "--size", config.Bytes(n.config.StorageSize).String(),
-			"--price", n.storagePrice(i), "--egress-price", egressPrice,
+			"--price", n.storagePrice(i), "--egress-price", egressPrice, "--bond", storageBond,
 			"--listen", loopback(pieces), "--endpoint", loopback(pieces), "--status-listen", loopback(status),
 			"--name", m.name, "--min-free", config.Bytes(storageReserve).String(),
 			"--poll", storagePoll.String(), "--settle-every", settleEvery.String(),
@@ -64,6 +67,10 @@ func (n *Network) newStorageNode(i int) *member {
 		if err != nil {
 			return fmt.Errorf("price of %s: %w", m.name, err)
 		}
+		bond, err := price.Parse(storageBond)
+		if err != nil {
+			return fmt.Errorf("bond of %s: %w", m.name, err)
+		}
 		return provide.Run(ctx, provide.Config{
 			Home: home, Account: account, Chain: loopback(n.ports.GRPC),
 			Node: storagenode.Config{
@@ -71,7 +78,7 @@ func (n *Network) newStorageNode(i int) *member {
 				Listen: loopback(pieces), Endpoint: loopback(pieces), StatusListen: loopback(status),
 				Poll: storagePoll, SettleEvery: settleEvery, SettleAbove: price.FromUint64(1),
 			},
-			Storage: asked.Rate, Egress: egress.Rate,
+			Storage: asked.Rate, Egress: egress.Rate, Bond: bond,
 			Ready: func(i provide.Info) { ready(info{PID: os.Getpid(), DeviceID: i.Device, Endpoint: i.Endpoint}) },
 			Log:   n.log.With("member", m.name),
 		})

@@ -13,6 +13,8 @@ import (
 	"cosmossdk.io/math"
 	"github.com/cosmos/cosmos-sdk/codec"
 	sdk "github.com/cosmos/cosmos-sdk/types"
+	govtypes "github.com/cosmos/cosmos-sdk/x/gov/types"
+	govv1 "github.com/cosmos/cosmos-sdk/x/gov/types/v1"
 
 	auditv1 "github.com/cairn-network/cairn/api/cairn/audit/v1"
 	"github.com/cairn-network/cairn/app"
@@ -79,10 +81,17 @@ func (n *Network) setUp() error {
 		genesis.Accounts = append(genesis.Accounts, node.Account{Address: bytes, Coins: sdk.NewCoins(sdk.NewCoin(app.Denom, coins))})
 	}
 	genesis.Edit = func(cdc codec.JSONCodec, modules map[string]json.RawMessage) error {
-		return node.SetModule(cdc, modules, audit.ModuleName, func(g *auditv1.GenesisState) {
+		err := node.SetModule(cdc, modules, audit.ModuleName, func(g *auditv1.GenesisState) {
 			g.Params.Beacon.EpochBlocks = uint32(n.config.EpochBlocks)
 			g.Params.Beacon.CollectBlocks = collectBlocks
 			reportTerms(&g.Params.Report)
+		})
+		if err != nil {
+			return err
+		}
+		return node.SetModule(cdc, modules, govtypes.ModuleName, func(g *govv1.GenesisState) {
+			voting, expedited := n.config.VotingPeriod, n.config.VotingPeriod/2
+			g.Params.VotingPeriod, g.Params.ExpeditedVotingPeriod = &voting, &expedited
 		})
 	}
 	document, err := genesis.Document()

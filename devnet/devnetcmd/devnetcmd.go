@@ -66,6 +66,7 @@ Ctrl-C stops it cleanly; starting again with the same --home goes on where it st
 	flags.IntVar(&config.Reporters, "reporters", 2, "reporters of rewards, each with its own bond; one watcher checks them")
 	flags.Uint64Var(&config.StorageSize, "storage-size", 0, "bytes that each storage node offers; 0 takes 64 GiB, or half of what the disk has left")
 	flags.DurationVar(&config.BlockTime, "block-time", time.Second, "time between blocks")
+	flags.DurationVar(&config.VotingPeriod, "voting-period", 2*time.Minute, "how long people vote on a proposal")
 	flags.IntVar(&config.PortBase, "port-base", 0, "move every port to a block from here on; 0 keeps the well-known ones (S3 9000, web 8080, RPC 26657, REST 1317, gRPC 9090, JSON-RPC 8545)")
 	flags.StringVar(&config.ReadyFile, "ready-file", "", "write this file, JSON, when all is ready")
 	flags.BoolVar(&config.Processes, "processes", false, "run each validator and daemon as its own process")

@@ -29,6 +29,7 @@ type storageSettings struct {
 	Listen       string       `toml:"listen"`
 	Endpoint     string       `toml:"endpoint"`
 	StatusListen string       `toml:"status_listen"`
+	Bond         string       `toml:"bond"`
 	Region       string       `toml:"region"`
 	Name         string       `toml:"name"`
 	MinFree      config.Bytes `toml:"min_free"`
@@ -89,6 +90,7 @@ flags; flags that are given change the offer for leases to come.`,
 	f.StringVar(&given.Listen, "listen", given.Listen, "address to serve on")
 	f.StringVar(&given.Endpoint, "endpoint", "", "host:port at which others reach this machine; needed unless --listen names it")
 	f.StringVar(&given.StatusListen, "status-listen", given.StatusListen, "loopback address of status and metrics")
+	f.StringVar(&given.Bond, "bond", "", "collateral to put up when the device is registered, such as 100CAIRN; rewards are paid on it, proven faults cost a part of it")
 	f.StringVar(&given.Region, "region", "", "country of the machine, two letters (ISO 3166-1)")
 	f.StringVar(&given.Name, "name", "", "a name of your own for this machine")
 	f.Var(&given.MinFree, "min-free", "how much of the disk always stays free (default 5 GB)")
@@ -111,6 +113,7 @@ func (t *storageSettings) take(c *cobra.Command, given storageSettings) {
 		"listen":        func() { t.Listen = given.Listen },
 		"endpoint":      func() { t.Endpoint = given.Endpoint },
 		"status-listen": func() { t.StatusListen = given.StatusListen },
+		"bond":          func() { t.Bond = given.Bond },
 		"region":        func() { t.Region = given.Region },
 		"name":          func() { t.Name = given.Name },
 		"min-free":      func() { t.MinFree = given.MinFree },
@@ -172,6 +175,12 @@ func (s *session) storageConfig(home config.Home, t storageSettings) (provide.Co
 			return provide.Config{}, err
 		}
 	}
+	var bond price.Amount
+	if t.Bond != "" {
+		if bond, err = price.Parse(t.Bond); err != nil {
+			return provide.Config{}, err
+		}
+	}
 	granter := ""
 	if t.FeeGranter != "" {
 		if granter, err = parseAddress(t.FeeGranter); err != nil {
@@ -197,7 +206,7 @@ func (s *session) storageConfig(home config.Home, t storageSettings) (provide.Co
 	}
 	return provide.Config{
 		Home: string(home), Account: account, Chain: endpoint, Trust: trust, FeeGranter: granter, Node: node,
-		Storage: storagePrice.Rate, Egress: egressPrice.Rate, Region: t.Region, Log: log,
+		Storage: storagePrice.Rate, Egress: egressPrice.Rate, Bond: bond, Region: t.Region, Log: log,
 	}, nil
 }
 

@@ -80,6 +80,9 @@ type Config struct {
 	Node storagenode.Config
 	// Storage is the price of a byte-second, Egress that of a byte served.
 	Storage, Egress price.Rate
+	// Bond is put up at registration, beside the deposit: what a proven fault costs a part of, and
+	// what the bootstrap pool pays on. It comes back after leaving.
+	Bond price.Amount
 	// MinTerm and MaxTerm bound leases; an hour and a year when 0, cut to what the chain allows.
 	MinTerm, MaxTerm time.Duration
 	// Region is an ISO 3166-1 alpha-2 code, or empty.
@@ -238,7 +241,11 @@ func (p *provider) register(ctx context.Context) (uint64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("deposit for a device: %w", err)
 	}
-	if err := p.awaitFunds(ctx, deposit); err != nil {
+	stake, overflow := deposit.Add(p.Bond)
+	if overflow {
+		return 0, fmt.Errorf("deposit of %s and bond of %s: %w", deposit.Format(), p.Bond.Format(), price.ErrRange)
+	}
+	if err := p.awaitFunds(ctx, stake); err != nil {
 		return 0, err
 	}
 	chainID, err := p.chain.ChainID(ctx)
@@ -252,23 +259,23 @@ func (p *provider) register(ctx context.Context) (uint64, error) {
 	id, err := p.chain.Register(ctx, &devicev1.MsgRegister{
 		Pubkey: devicev1.PublicKey{Type: devicev1.KeyType_KEY_TYPE_ED25519, Key: p.public()},
 		Kind:   "storage", Model: "cairn", Region: p.Region, Endpoint: p.Node.Endpoint,
-		Bond:      sdk.Coin{Denom: chainclient.Denom, Amount: math.ZeroInt()},
+		Bond:      sdk.Coin{Denom: chainclient.Denom, Amount: math.NewIntFromBigInt(p.Bond.Big())},
 		Signature: ed25519.Sign(p.key, device.RegistrationBytes(chainID, p.chain.Address(), nonce)),
 	})
 	if err != nil {
 		return 0, err
 	}
-	p.Log.Info("device registered", "device", id, "deposit", deposit.Format())
+	p.Log.Info("device registered", "device", id, "deposit", deposit.Format(), "bond", p.Bond.Format())
 	return id, nil
 }
 
-// awaitFunds returns once the account can pay the deposit and the first fees.
-func (p *provider) awaitFunds(ctx context.Context, deposit price.Amount) error {
-	need := deposit
+// awaitFunds returns once the account can pay the stake, deposit and bond, and the first fees.
+func (p *provider) awaitFunds(ctx context.Context, stake price.Amount) error {
+	need := stake
 	if p.FeeGranter == "" {
 		var overflow bool
-		if need, overflow = deposit.Add(feeReserve); overflow {
-			return fmt.Errorf("deposit of %s: %w", deposit.Format(), price.ErrRange)
+		if need, overflow = stake.Add(feeReserve); overflow {
+			return fmt.Errorf("deposit and bond of %s: %w", stake.Format(), price.ErrRange)
 		}
 	}
 	for {
