@@ -1,13 +1,11 @@
 package s3
 
 import (
-	"crypto/md5"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"strings"
 
@@ -19,6 +17,7 @@ import (
 	"github.com/versity/versitygw/s3response"
 
 	"github.com/cairn-network/cairn/daemon/s3gateway/metabase"
+	"github.com/cairn-network/cairn/internal/md5lanes"
 )
 
 // algorithms lists S3's checksum algorithms in the order of sumFields.
@@ -162,21 +161,24 @@ type trailer interface {
 
 // intake reads a request body once and computes, on the way, its length, its
 // MD5, and checksums. It remembers the body's own error, because engines wrap
-// what they are handed.
+// what they are handed. Whoever makes one closes it.
 type intake struct {
 	r       io.Reader
 	n       int64
-	md5     hash.Hash
+	md5     *md5lanes.Hash
 	sums    []bodySum
 	trailer trailer // nil when the body has no trailing checksum
 	err     error   // of the body; io.EOF is none
 }
 
+// sideBySide hashes the bodies of all uploads of this process together.
+var sideBySide md5lanes.Group
+
 // newIntake reads body. want is the checksum that the client declared, if any;
 // its value, when set, is verified at the end of the body. extra checksums are
 // computed beside it.
 func newIntake(body io.Reader, want metabase.Checksum, extra ...types.ChecksumAlgorithm) (*intake, error) {
-	in := &intake{md5: md5.New()}
+	in := &intake{md5: sideBySide.New()}
 	if t, ok := body.(trailer); ok && t.Algorithm() != "" {
 		in.trailer = t
 	}
@@ -234,6 +236,9 @@ func (in *intake) sum(algorithm string) metabase.Checksum {
 	}
 	return metabase.Checksum{}
 }
+
+// close ends the reading; etag and sum may not be asked for any more.
+func (in *intake) close() { in.md5.Close() }
 
 // etag is the MD5 of the body, read to its end, in hex.
 func (in *intake) etag() string { return hex.EncodeToString(in.md5.Sum(nil)) }

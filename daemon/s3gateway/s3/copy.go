@@ -201,6 +201,7 @@ func (b *Backend) digest(ctx context.Context, o metabase.Object, a types.Checksu
 	if err != nil {
 		return metabase.Checksum{}, err
 	}
+	defer body.close()
 	if _, err := io.Copy(io.Discard, body); err != nil {
 		return metabase.Checksum{}, fmt.Errorf("computing the %s checksum of %s/%s: %w", a, o.Bucket, o.Key, err)
 	}
@@ -225,6 +226,7 @@ func (b *Backend) copyAcross(ctx context.Context, in s3response.CopyObjectInput,
 	if err != nil {
 		return o, err
 	}
+	defer body.close()
 	extent, segs, err := b.store(ctx, bkt, o.Key, body)
 	if err == nil && body.n != src.Size {
 		err = fmt.Errorf("copying %s/%s: %d of %d bytes came", src.Bucket, src.Key, body.n, src.Size)

@@ -89,6 +89,7 @@ func (b *Backend) UploadPart(ctx context.Context, in *awss3.UploadPartInput) (*a
 	if err != nil {
 		return nil, b.answer(err, at)
 	}
+	defer body.close()
 	declared := types.ChecksumAlgorithm(want.Algorithm)
 	if body.trailer != nil {
 		declared = types.ChecksumAlgorithm(canonical(body.trailer.Algorithm()))
@@ -176,6 +177,7 @@ func (b *Backend) UploadPartCopy(ctx context.Context, in *awss3.UploadPartCopyIn
 	if err != nil {
 		return res, b.answer(err, at)
 	}
+	defer body.close()
 	extent, segs, err := b.store(ctx, bkt, key, body)
 	if err == nil && body.n != n {
 		err = fmt.Errorf("copying %s/%s: %d of %d bytes came", src.Bucket, src.Key, body.n, n)

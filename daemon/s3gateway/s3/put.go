@@ -56,6 +56,7 @@ func (b *Backend) PutObject(ctx context.Context, in s3response.PutObjectInput) (
 	if err != nil {
 		return out, b.answer(err, at)
 	}
+	defer body.close()
 	extent, segs, err := b.store(ctx, bkt, key, body)
 	if err == nil {
 		err = complete(ctx, in.ContentLength, body.n)
