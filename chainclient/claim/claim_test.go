@@ -164,3 +164,19 @@ func TestNobodyServes(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestLoopWaitsUntilItIsWorthATransaction: below the sum nothing is sent, from it on all is.
+func TestLoopWaitsUntilItIsWorthATransaction(t *testing.T) {
+	c, l := network(t, 2, honest)
+	loop := &Loop{Claimer: c, Service: score.Storage, Devices: []uint64{2, 4}, Above: price.FromUint64(301)}
+	if got, err := loop.Step(t.Context()); err != nil || got.Devices != 0 || len(l.messages) != 0 {
+		t.Fatalf("claimed %+v below the sum, %v", got, err)
+	}
+	loop.Above = price.FromUint64(300)
+	if got, err := loop.Step(t.Context()); err != nil || got.Paid != price.FromUint64(300) {
+		t.Fatalf("claimed %+v, %v", got, err)
+	}
+	if got, err := loop.Step(t.Context()); err != nil || got.Devices != 0 || len(l.messages) != 1 {
+		t.Fatalf("claimed %+v again, %v", got, err)
+	}
+}

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,6 +39,8 @@ type storageSettings struct {
 	Poll        string `toml:"poll"`
 	SettleEvery string `toml:"settle_every"`
 	SettleAbove string `toml:"settle_above"`
+	// ClaimAbove is the sum of rewards that is claimed without being asked for; "never" for never.
+	ClaimAbove string `toml:"claim_above"`
 }
 
 func (s *session) provide() *cobra.Command {
@@ -98,6 +101,7 @@ flags; flags that are given change the offer for leases to come.`,
 	f.StringVar(&given.Poll, "poll", "", "how often to look for leases (default 15s)")
 	f.StringVar(&given.SettleEvery, "settle-every", "", "how long earned money may wait (default 1h)")
 	f.StringVar(&given.SettleAbove, "settle-above", "", "collect as soon as so much waits (default 1CAIRN)")
+	f.StringVar(&given.ClaimAbove, "claim-above", "", "claim rewards as soon as so much waits, or never (default 1CAIRN)")
 	f.StringVar(&readyFile, "ready-file", "", "write where it serves to this file once it does")
 	f.BoolVar(&fund, "no-wait", false, "fail instead of waiting for money on the account")
 	return c
@@ -121,6 +125,7 @@ func (t *storageSettings) take(c *cobra.Command, given storageSettings) {
 		"poll":          func() { t.Poll = given.Poll },
 		"settle-every":  func() { t.SettleEvery = given.SettleEvery },
 		"settle-above":  func() { t.SettleAbove = given.SettleAbove },
+		"claim-above":   func() { t.ClaimAbove = given.ClaimAbove },
 	} {
 		if c.Flags().Changed(name) {
 			set()
@@ -181,6 +186,12 @@ func (s *session) storageConfig(home config.Home, t storageSettings) (provide.Co
 			return provide.Config{}, err
 		}
 	}
+	var claimAbove price.Amount
+	if t.ClaimAbove != "never" {
+		if claimAbove, err = price.Parse(cmp.Or(t.ClaimAbove, "1CAIRN")); err != nil {
+			return provide.Config{}, err
+		}
+	}
 	granter := ""
 	if t.FeeGranter != "" {
 		if granter, err = parseAddress(t.FeeGranter); err != nil {
@@ -206,7 +217,7 @@ func (s *session) storageConfig(home config.Home, t storageSettings) (provide.Co
 	}
 	return provide.Config{
 		Home: string(home), Account: account, Chain: endpoint, Trust: trust, FeeGranter: granter, Node: node,
-		Storage: storagePrice.Rate, Egress: egressPrice.Rate, Bond: bond, Region: t.Region, Log: log,
+		Storage: storagePrice.Rate, Egress: egressPrice.Rate, Bond: bond, ClaimAbove: claimAbove, Region: t.Region, Log: log,
 	}, nil
 }
 

@@ -24,9 +24,11 @@ import (
 	devicev1 "github.com/cairn-network/cairn/api/cairn/device/v1"
 	marketv1 "github.com/cairn-network/cairn/api/cairn/market/v1"
 	"github.com/cairn-network/cairn/chainclient"
+	"github.com/cairn-network/cairn/chainclient/claim"
 	"github.com/cairn-network/cairn/chainclient/wallet"
 	"github.com/cairn-network/cairn/core/device"
 	"github.com/cairn-network/cairn/core/price"
+	"github.com/cairn-network/cairn/core/score"
 	"github.com/cairn-network/cairn/daemon/storagenode"
 	"github.com/cairn-network/cairn/internal/clock"
 	"github.com/cairn-network/cairn/internal/config"
@@ -83,6 +85,8 @@ type Config struct {
 	// Bond is put up at registration, beside the deposit: what a proven fault costs a part of, and
 	// what the bootstrap pool pays on. It comes back after leaving.
 	Bond price.Amount
+	// ClaimAbove is the sum of rewards from which they are claimed without being asked for; 0 for never.
+	ClaimAbove price.Amount
 	// MinTerm and MaxTerm bound leases; an hour and a year when 0, cut to what the chain allows.
 	MinTerm, MaxTerm time.Duration
 	// Region is an ISO 3166-1 alpha-2 code, or empty.
@@ -152,7 +156,28 @@ func Run(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
-	return node.Run(ctx)
+	return p.serve(ctx, node, id)
+}
+
+// serve runs the node and, beside it, claims rewards.
+func (p *provider) serve(ctx context.Context, node *storagenode.Node, device uint64) error {
+	if p.ClaimAbove.IsZero() {
+		return node.Run(ctx)
+	}
+	claims := &claim.Loop{
+		Claimer: &claim.Claimer{Chain: p.chain}, Service: score.Storage, Devices: []uint64{device},
+		Above: p.ClaimAbove, Clock: p.Clock, Log: p.Log,
+	}
+	claiming, stop := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = claims.Run(claiming) // ends with its context only
+	}()
+	err := node.Run(ctx)
+	stop()
+	<-done
+	return err
 }
 
 // check holds what can be known before anything is paid for.
