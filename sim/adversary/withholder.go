@@ -64,7 +64,7 @@ func (w Withholder) Play(seed uint64, epochs int) (suited, captured int) {
 }
 
 // choose tries every set of outputs that the adversary can bring about: all honest ones and any of its own
-// or, if it proposed every block of the window, any set of more than two thirds.
+// or, if it proposed every block of the window, any set of more than two thirds. More than half must be there.
 func (w Withholder) choose(round beacon.Round, outputs []beacon.Contribution, captured bool) (bool, beacon.Value) {
 	free := w.Own
 	if captured {
@@ -79,8 +79,8 @@ func (w Withholder) choose(round beacon.Round, outputs []beacon.Contribution, ca
 				chosen = append(chosen, outputs[i])
 			}
 		}
-		if 3*len(chosen) <= 2*w.Validators {
-			continue
+		if 2*len(chosen) <= w.Validators || captured && 3*len(chosen) <= 2*w.Validators {
+			continue // no epoch would turn, or no block be decided
 		}
 		value := beacon.VRF{}.Mix(round, chosen)
 		if subset == 0 {
@@ -93,4 +93,6 @@ func (w Withholder) choose(round beacon.Round, outputs []beacon.Contribution, ca
 	return false, first
 }
 
-func (w Withholder) suits(v beacon.Value) bool { return binary.BigEndian.Uint64(v[:])%million < w.Chance }
+func (w Withholder) suits(v beacon.Value) bool {
+	return binary.BigEndian.Uint64(v[:])%million < w.Chance
+}
