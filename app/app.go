@@ -99,7 +99,7 @@ func build(logger log.Logger, db dbm.DB, options servertypes.AppOptions, baseOpt
 	app := &App{
 		BaseApp:    base,
 		encoding:   encoding,
-		keys:       storetypes.NewKVStoreKeys(kvStores...),
+		keys:       storetypes.NewKVStoreKeys(append(extraStores, kvStores...)...),
 		objectKeys: storetypes.NewObjectStoreKeys(objectStores...),
 	}
 	if err := app.buildKeepers(options); err != nil {
