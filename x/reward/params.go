@@ -20,7 +20,8 @@ const (
 	mostEpochSeconds    = 7 * 24 * 3600
 	mostSmoothingEpochs = 10_000
 	mostReleaseEpochs   = 100_000
-	mostNeedResolution  = 8 // edge about 0.5 km
+	mostCellSupply      = 1_000_000_000_000_000_000 // an exabyte
+	mostNeedResolution  = 8                         // edge about 0.5 km
 	mostBoostsPerCell   = 16
 	mostBoostEpochs     = 100_000
 	mostClaims          = 1_000
@@ -132,6 +133,9 @@ func validateWeights(p rewardv1.Params) error {
 		}
 		if _, err := parseAmount("cell_demand", w.CellDemand); err != nil {
 			return errorsmod.Wrapf(ErrParams, "weights[%d]: %s", i, err)
+		}
+		if w.CellSupply > mostCellSupply {
+			return errorsmod.Wrapf(ErrParams, "weights[%d]: cell_supply %d: at most %d", i, w.CellSupply, uint64(mostCellSupply))
 		}
 		sum, last = sum+uint64(w.PerMille), w.Service
 	}

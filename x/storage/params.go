@@ -95,5 +95,8 @@ func validateParams(p storagev1.Params) error {
 	if q.Deposit.Amount.IsNil() || q.Deposit.Validate() != nil {
 		return errorsmod.Wrapf(ErrParams, "possession.deposit %v: want an amount of a denomination", q.Deposit)
 	}
+	if _, err := price.FromBig(q.Deposit.Amount.BigIntMut()); err != nil {
+		return errorsmod.Wrapf(ErrParams, "possession.deposit: %s", err)
+	}
 	return nil
 }
