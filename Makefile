@@ -53,6 +53,10 @@ fuzz: need-go ## run every fuzz target for FUZZTIME (default 20s)
 bench: build ## measure against the limits; tables on screen, JSON in bench/results
 	@tools/bench.sh
 
+.PHONY: story
+story: need-go need-cc web ## watch a node lose its data, a reporter lie and a vote change a rule, narrated, in minutes
+	@CAIRN_STORY=1 go test -count=1 -timeout 30m -run TestStory -v ./test/story | grep -v -e '^=== ' -e '^    --- '
+
 .PHONY: ladder
 ladder: build ## the long reliability runs (RELIABILITY): kill -9 rounds, faults, suites
 	@tools/ladder.sh
