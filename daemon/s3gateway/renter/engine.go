@@ -36,7 +36,7 @@ type Config struct {
 
 // DefaultConfig suits a machine with 2 GB.
 func DefaultConfig() Config {
-	return Config{Memory: 72 << 20, Ahead: 3, Stall: 2 * time.Second}
+	return Config{Memory: 48 << 20, Ahead: 3, Stall: 2 * time.Second}
 }
 
 // Discarder queues pieces of segments that nobody will commit for deletion; metabase.DB is one.

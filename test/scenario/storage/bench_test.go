@@ -80,7 +80,7 @@ func TestMemoryStaysFlat(t *testing.T) {
 	require.NoError(t, r.check(t.Context(), o))
 	close(stop)
 	<-done
-	const nodes = 12 * 24 << 20
+	const nodes = 12 * 8 << 20
 	require.Less(t, most.Load(), uint64(150<<20+nodes))
 	t.Logf("largest heap, nodes included: %d MiB", most.Load()>>20)
 }
