@@ -73,6 +73,11 @@ var (
 var (
 	ErrNoSnapshot      = Code{"storage", 2} // also ErrNotFound
 	ErrSnapshotVersion = Code{"storage", 5}
+	ErrNoCommitment    = Code{"storage", 12} // also ErrNotFound
+	ErrChallengeProved = Code{"storage", 15}
+	ErrNoFault         = Code{"storage", 17}
+	ErrFaultReported   = Code{"storage", 18}
+	ErrNoAudit         = Code{"storage", 21} // also ErrNotFound
 )
 
 // Epochs and reports.
@@ -130,6 +135,7 @@ func (e *Error) Is(target error) bool {
 var notFound = map[Code]bool{
 	{"sdk", 38}: true, // the SDK's general one
 	ErrNoDevice: true, ErrNoOffer: true, ErrNoLease: true, ErrNoItem: true, ErrNoOrder: true, ErrNoSnapshot: true,
+	ErrNoCommitment: true, ErrNoAudit: true,
 	ErrNoReport: true, ErrNotReporter: true, ErrNoDemand: true,
 }
 

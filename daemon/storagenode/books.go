@@ -33,6 +33,7 @@ type books struct {
 	failure  error     // of the last round, nil when it went well
 	reserved uint64
 	open     int
+	set      uint64 // changes when a lease opens or ends
 	earned   price.Amount
 	pending  price.Amount // promised by vouchers and not yet redeemed
 	streamed price.Amount // accrued and not yet paid
@@ -180,12 +181,14 @@ func (b *books) observe(items []marketv1.LeaseItem, ps []position, totals []mark
 	var reserved uint64
 	var pending, streamed price.Amount
 	var warnings []string
+	var set uint64
 	open := 0
 	now := b.node.Clock.Now()
 	for n, i := range items {
 		if i.State == marketv1.ItemState_ITEM_STATE_OPEN {
 			reserved += i.Units
 			open++
+			set = (set ^ i.Lease) * 1099511628211
 		}
 		pending, _ = pending.Add(ps[n].pending)
 		streamed, _ = streamed.Add(ps[n].accrued)
@@ -207,7 +210,7 @@ func (b *books) observe(items []marketv1.LeaseItem, ps []position, totals []mark
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.seen, b.reserved, b.open, b.earned, b.pending, b.streamed, b.warnings = now, reserved, open, earned, pending, streamed, warnings
+	b.seen, b.reserved, b.open, b.set, b.earned, b.pending, b.streamed, b.warnings = now, reserved, open, set, earned, pending, streamed, warnings
 }
 
 // clear moves the pieces of leases that ended to the trash, and after a while drops them. A lease
@@ -233,6 +236,7 @@ func (b *books) clear(ctx context.Context, items []marketv1.LeaseItem) error {
 		switch {
 		case !ended && l.Trashed != 0:
 			errs = append(errs, n.store.Restore(l.Lease))
+		case ended && n.proofs.Holds(l.Lease): // the chain may still ask for them
 		case ended && l.Trashed == 0:
 			n.Log.Info("lease ended; its pieces go to the trash", "lease", l.Lease, "pieces", l.Pieces, "bytes", l.Bytes)
 			errs = append(errs, n.store.Trash(l.Lease))

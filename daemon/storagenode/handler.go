@@ -14,6 +14,7 @@ import (
 	"github.com/cairn-network/cairn/core/pass"
 	"github.com/cairn-network/cairn/core/piece"
 	"github.com/cairn-network/cairn/core/voucher"
+	"github.com/cairn-network/cairn/daemon/storagenode/possession"
 	"github.com/cairn-network/cairn/daemon/storagenode/store"
 	"github.com/cairn-network/cairn/internal/clock"
 	wire "github.com/cairn-network/cairn/wire/piece"
@@ -39,7 +40,9 @@ type handler struct {
 	leases   LeaseAuthority
 	accounts *accounts
 	clock    clock.Clock
-	grace    time.Duration // reads go on for so long after a lease's end
+	proofs   *possession.Service // nil for a node that proves nothing
+	changes  atomic.Uint64       // puts and deletes
+	grace    time.Duration       // reads go on for so long after a lease's end
 	traffic  traffic
 }
 
@@ -196,7 +199,7 @@ func (s *service) Put(ctx context.Context, h wire.PutHeader, body *wire.Body) (r
 	}
 	now := s.clock.Now()
 	item, err := s.allowed(ctx, s.lease, func(i *Item) bool {
-		return i.takes(now) && uint64(s.store.Lease(s.lease).Bytes)+uint64(h.Size) <= i.Units
+		return i.takes(now) && uint64(s.store.Lease(s.lease).Bytes)+uint64(h.Size) <= s.limit(i)
 	})
 	if err != nil && !item.takes(now) {
 		return receipt, err // else the store refuses, and says why
@@ -209,9 +212,13 @@ func (s *service) Put(ctx context.Context, h wire.PutHeader, body *wire.Body) (r
 	case h.Expiry != 0 && h.Expiry <= now.Unix():
 		return receipt, wire.Errorf(wire.ErrClockSkew, "expiry %d has passed, it is %d", h.Expiry, now.Unix())
 	}
+	// Each piece counts as whole chunks in the tree, which may hold no more than twice what is leased.
+	if most := max(fewPieces, item.Units/piece.ChunkSize); uint64(s.store.Lease(s.lease).Pieces) >= most {
+		return receipt, wire.Errorf(wire.ErrQuota, "the lease has room for %d pieces", most)
+	}
 	key := store.Key{Lease: s.lease, ID: h.ID}
 	w, err := s.store.Create(key, store.CreateOptions{
-		Size: h.Size, Expiry: h.Expiry, Until: item.ExpiresAt.Unix(), Limit: item.Units,
+		Size: h.Size, Expiry: h.Expiry, Until: item.ExpiresAt.Unix(), Limit: s.limit(&item),
 	})
 	if errors.Is(err, store.ErrExists) {
 		return s.putAgain(ctx, key, h, body, item)
@@ -229,8 +236,21 @@ func (s *service) Put(ctx context.Context, h wire.PutHeader, body *wire.Body) (r
 		return receipt, code(err)
 	}
 	s.traffic.puts.Add(1)
+	s.changes.Add(1)
 	s.traffic.bytesPut.Add(uint64(h.Size))
 	return s.receipt(info, item), nil
+}
+
+// fewPieces may lie under the smallest lease.
+const fewPieces = 16
+
+// limit is how many bytes may lie under a lease: what it reserves, and what its renter deleted and is
+// kept only until it can be asked for no more.
+func (s *service) limit(i *Item) uint64 { return i.Units + s.proofs.Graves().Bytes(s.lease) }
+
+// hidden tells whether a piece is there no more for its renter.
+func (s *service) hidden(id piece.ID) bool {
+	return s.proofs.Graves().Hidden(possession.Key{Lease: s.data, ID: id})
 }
 
 // drain reads a body to its end, into w unless that is nil, and computes its root.
@@ -278,6 +298,11 @@ func (s *service) putAgain(ctx context.Context, key store.Key, h wire.PutHeader,
 	if root != info.Root {
 		return piece.SignedReceipt{}, wire.ErrExists
 	}
+	// The renter may have deleted it before; then it only waited for its tree to go.
+	if err := s.proofs.Graves().Show(possession.Key{Lease: key.Lease, ID: key.ID}); err != nil {
+		return piece.SignedReceipt{}, err
+	}
+	s.changes.Add(1)
 	return s.receipt(info, item), nil
 }
 
@@ -307,6 +332,9 @@ func (s *service) Get(ctx context.Context, id piece.ID, off, n uint32, out *wire
 	item, err := s.readable(ctx)
 	if err != nil {
 		return err
+	}
+	if s.hidden(id) {
+		return wire.ErrNotFound
 	}
 	r, err := s.store.Open(store.Key{Lease: s.data, ID: id})
 	if err != nil {
@@ -353,8 +381,13 @@ func (s *service) Delete(ctx context.Context, ids []piece.ID) (err error) {
 	if _, err := s.readable(ctx); err != nil {
 		return err
 	}
-	n, err := s.store.Delete(s.lease, ids)
-	s.traffic.deletes.Add(uint64(n))
+	free, hidden, err := s.proofs.Delete(s.lease, ids)
+	if err != nil {
+		return err
+	}
+	n, err := s.store.Delete(s.lease, free)
+	s.traffic.deletes.Add(uint64(n + hidden))
+	s.changes.Add(1)
 	return code(err)
 }
 
@@ -363,6 +396,9 @@ func (s *service) Stat(ctx context.Context, id piece.ID) (info wire.Info, err er
 	defer func() { s.count(err) }()
 	if _, err := s.readable(ctx); err != nil {
 		return info, err
+	}
+	if s.hidden(id) {
+		return info, wire.ErrNotFound
 	}
 	i, err := s.store.Stat(store.Key{Lease: s.data, ID: id})
 	if err != nil {
@@ -380,12 +416,21 @@ func (s *service) List(ctx context.Context, dst []wire.Listed, after piece.ID, l
 	if _, err := s.readable(ctx); err != nil {
 		return nil, false, err
 	}
-	infos, more, err := s.store.List(ctx, make([]store.Info, 0, limit), s.lease, after, limit)
-	if err != nil {
-		return nil, false, code(err)
-	}
-	for _, i := range infos {
-		dst = append(dst, wire.Listed{ID: i.Key.ID, Info: describe(i)})
+	infos := make([]store.Info, 0, limit)
+	for first := len(dst); ; {
+		if infos, more, err = s.store.List(ctx, infos[:0], s.lease, after, limit); err != nil {
+			return nil, false, code(err)
+		}
+		for _, i := range infos {
+			after = i.Key.ID
+			if !s.hidden(i.Key.ID) {
+				dst = append(dst, wire.Listed{ID: i.Key.ID, Info: describe(i)})
+			}
+		}
+		// A page of nothing but deleted pieces gives the caller no id to go on from.
+		if !more || len(infos) == 0 || len(dst) > first {
+			break
+		}
 	}
 	return dst, more, nil
 }
@@ -395,6 +440,9 @@ func (s *service) Challenge(ctx context.Context, id piece.ID, chunk uint32) (dat
 	defer func() { s.count(err) }()
 	if _, err := s.readable(ctx); err != nil {
 		return nil, proof, err
+	}
+	if s.hidden(id) {
+		return nil, proof, wire.ErrNotFound
 	}
 	b, info, err := s.store.Get(store.Key{Lease: s.data, ID: id})
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 
 	devicev1 "github.com/cairn-network/cairn/api/cairn/device/v1"
 	"github.com/cairn-network/cairn/core/price"
+	"github.com/cairn-network/cairn/daemon/storagenode/possession"
 	"github.com/cairn-network/cairn/daemon/storagenode/store"
 	"github.com/cairn-network/cairn/internal/clock"
 	"github.com/cairn-network/cairn/internal/lifecycle"
@@ -81,9 +82,11 @@ type Deps struct {
 	Config   Config
 	Identity Identity
 	Chain    Chain
-	Registry *prometheus.Registry // nil for one of its own
-	Clock    clock.Clock          // nil for the system's
-	Log      *slog.Logger         // nil for silence
+	// Possession is where the node proves what it holds; nil for a node that proves nothing.
+	Possession possession.Chain
+	Registry   *prometheus.Registry // nil for one of its own
+	Clock      clock.Clock          // nil for the system's
+	Log        *slog.Logger         // nil for silence
 	// Ready is called once, when the node serves; nil for nobody.
 	Ready func(Info)
 }
@@ -103,6 +106,7 @@ type Node struct {
 	started  time.Time
 
 	store    *store.Store
+	proofs   *possession.Service // nil without Deps.Possession
 	ledger   *ledger
 	accounts *accounts
 	leases   *leaseBook
@@ -149,6 +153,9 @@ func (n *Node) Run(ctx context.Context) error {
 	group.Add(lifecycle.Part{Name: "piece store", Start: n.openStore, Run: n.keepStore, Close: n.closeStore})
 	group.Add(lifecycle.Part{Name: "scrub", Run: n.scrub})
 	group.Add(lifecycle.Part{Name: "piece server", Start: n.listen, Run: n.serve})
+	if n.Possession != nil {
+		group.Add(lifecycle.Part{Name: "possession", Run: func(ctx context.Context) error { return n.proofs.Run(ctx) }, Close: n.closeProofs})
+	}
 	if n.Config.StatusListen != "" {
 		group.Add(lifecycle.Part{
 			Name: "status", Start: n.openStatus,
@@ -160,10 +167,11 @@ func (n *Node) Run(ctx context.Context) error {
 	return group.Run(ctx)
 }
 
-func (n *Node) openStore(context.Context) error {
+func (n *Node) openStore(ctx context.Context) error {
 	c := n.Config
 	s, err := store.OpenStore(store.Config{
 		Dir: c.Path, Capacity: c.Capacity, MinFree: c.MinFree, LogSize: c.LogSize, Now: n.Clock.Now, Log: n.Log,
+		KeepExpired: keepExpired,
 	})
 	if err != nil {
 		return err
@@ -178,8 +186,20 @@ func (n *Node) openStore(context.Context) error {
 	n.accounts = newAccounts(l, c.Credit, n.Clock)
 	n.accounts.patience = c.PayPatience
 	n.books = newBooks(n)
+	if n.Possession == nil {
+		return nil
+	}
+	n.proofs, err = possession.Open(ctx, possession.Deps{
+		Dir: filepath.Join(c.Path, "trees"), Device: n.Identity.Device, Chain: n.Possession, Pieces: (*holdings)(n),
+		Clock: n.Clock, Log: n.Log, Every: c.Poll,
+	})
+	if err != nil {
+		return errors.Join(err, n.closeStore())
+	}
 	return nil
 }
+
+func (n *Node) closeProofs() error { return n.proofs.Close() }
 
 // keepStore keeps the store in shape.
 func (n *Node) keepStore(ctx context.Context) error { return n.store.Run(ctx) }
@@ -206,6 +226,7 @@ func (n *Node) listen(context.Context) error {
 	}
 	handler := &handler{
 		identity: n.Identity, store: n.store, leases: n.leases, accounts: n.accounts, clock: n.Clock, grace: n.Config.Grace,
+		proofs: n.proofs,
 	}
 	n.books.handler = handler
 	n.server, err = wire.NewServer(wire.ServerConfig{Key: n.Identity.Key, Handler: handler, Log: n.Log})

@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/cairn-network/cairn/daemon/storagenode/possession"
 	"github.com/cairn-network/cairn/internal/buildinfo"
 )
 
@@ -32,6 +33,8 @@ type Status struct {
 	UptimeSeconds   int64    `json:"uptime"`
 	Version         string   `json:"version"`
 	Warnings        []string `json:"warnings"`
+	// Possession is how the node does at proving what it holds; absent for a node that proves nothing.
+	Possession *possession.Status `json:"possession,omitempty"`
 }
 
 // Status is a snapshot of the node, while it runs.
@@ -47,6 +50,13 @@ func (n *Node) Status() (Status, error) {
 		CapacityBytes: st.Capacity, FreeBytes: st.Free, Pieces: st.Pieces,
 		EgressBytes: wire.BytesOut, IngressBytes: wire.BytesIn, Connections: wire.Connections,
 		UptimeSeconds: int64(n.Clock.Now().Sub(n.started) / time.Second), Version: buildinfo.Version, Warnings: []string{},
+	}
+	if n.proofs != nil {
+		proofs := n.proofs.Status()
+		s.Possession = &proofs
+		if proofs.Problem != "" {
+			s.Warnings = append(s.Warnings, "proving possession: "+proofs.Problem)
+		}
 	}
 	b := n.books
 	b.mu.Lock()
@@ -114,6 +124,12 @@ func newCollector(n *Node) *collector {
 	add(counter, "deletes_total", "Pieces deleted on request.", func(s sample) float64 { return float64(s.deletes.Load()) })
 	add(counter, "request_failures_total", "Requests refused or failed.", func(s sample) float64 { return float64(s.failures.Load()) })
 	add(counter, "corrupt_total", "Failed checks of stored bytes.", func(s sample) float64 { return float64(s.corrupt) })
+	if n.proofs != nil {
+		add(counter, "challenges_answered_total", "Challenges of the chain answered.", func(s sample) float64 { return float64(s.status.Possession.Proofs) })
+		add(counter, "challenges_missed_total", "Challenges of the chain missed.", func(s sample) float64 { return float64(s.status.Possession.Misses) })
+		add(counter, "audits_answered_total", "Audits answered.", func(s sample) float64 { return float64(s.status.Possession.Answers) })
+		add(gauge, "tree_chunks", "Chunks of 1 KiB under the committed root.", func(s sample) float64 { return float64(s.status.Possession.Chunks) })
+	}
 	add(counter, "syncs_total", "Times that logs were made durable.", func(s sample) float64 { return float64(s.syncs) })
 	return c
 }

@@ -146,7 +146,7 @@ func Run(ctx context.Context, c Config) error {
 	node, err := storagenode.New(storagenode.Deps{
 		Config:   c.Node,
 		Identity: storagenode.Identity{ChainID: chainID, Device: id, Key: key},
-		Chain:    chain, Clock: c.Clock, Log: c.Log,
+		Chain:    chain, Possession: chain, Clock: c.Clock, Log: c.Log,
 		Ready: func(info storagenode.Info) {
 			if c.Ready != nil {
 				c.Ready(Info{Info: info, Address: c.Account.Address(), Offer: offer})

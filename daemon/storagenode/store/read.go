@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"sync"
+	"time"
 
 	"github.com/cairn-network/cairn/core/piece"
 )
@@ -50,14 +51,14 @@ func (s *Store) locate(hi, lo uint64) (entry, *logFile, bool) {
 // Open finds a piece and reads its description. ErrNotFound when it is not there or has expired; a
 // *CorruptError when what lies there is not it.
 func (s *Store) Open(key Key) (*Reader, error) {
-	r, err := s.open(key)
+	r, err := s.open(key, s.config.Now())
 	if err != nil {
 		return nil, fmt.Errorf("opening piece %s: %w", key, err)
 	}
 	return r, nil
 }
 
-func (s *Store) open(key Key) (*Reader, error) {
+func (s *Store) open(key Key, at time.Time) (*Reader, error) {
 	hi, lo := fingerprint(s.secret, key)
 	e, l, ok := s.locate(hi, lo)
 	if !ok {
@@ -72,7 +73,7 @@ func (s *Store) open(key Key) (*Reader, error) {
 		r.Close()
 		return nil, err
 	}
-	if r.info.Expiry != 0 && r.info.Expiry <= s.config.Now().Unix() {
+	if r.info.Expiry != 0 && r.info.Expiry <= at.Unix() {
 		r.Close()
 		return nil, ErrNotFound
 	}
@@ -224,7 +225,22 @@ func (s *Store) Get(key Key) ([]byte, Info, error) {
 	return b, r.info, err
 }
 
-// expired tells whether a piece's own time is over; pieces that cannot be read are not.
+// Kept returns the bytes of a piece as Get does, for Config.KeepExpired after its expiry, too.
+func (s *Store) Kept(key Key) ([]byte, error) {
+	r, err := s.open(key, s.config.Now().Add(-s.config.KeepExpired))
+	if err != nil {
+		return nil, fmt.Errorf("opening piece %s: %w", key, err)
+	}
+	defer r.Close()
+	b := make([]byte, 0, r.info.Size)
+	err = r.Read(0, int64(r.info.Size), func(p []byte) error {
+		b = append(b, p...)
+		return nil
+	})
+	return b, err
+}
+
+// expired tells whether a piece's own time, and the time it is kept for afterwards, are over; pieces that cannot be read are not.
 func (s *Store) expired(e entry) bool {
 	if e.size&flagHard == 0 {
 		return false
@@ -239,7 +255,7 @@ func (s *Store) expired(e entry) bool {
 		return false
 	}
 	h, ok := parseRecordHeader(l.seed, int64(e.off), b[:])
-	return ok && h.expiry <= s.config.Now().Unix()
+	return ok && h.expiry <= s.config.Now().Add(-s.config.KeepExpired).Unix()
 }
 
 // List appends to dst at most limit pieces of a lease that come after one id, in the order of the

@@ -47,6 +47,8 @@ type Config struct {
 	// CheckpointBytes is how much may be written between two checkpoints: 256 MiB, or eight times
 	// the size of a checkpoint where that is more.
 	CheckpointBytes int64
+	// KeepExpired is for how long a piece is kept, for Kept to find, after its own expiry.
+	KeepExpired time.Duration
 	// Unsynced acknowledges before anything is durable. For measurements only.
 	Unsynced bool
 	FS       FS               // Dir on the operating system's file system when nil
