@@ -22,6 +22,16 @@ func emit(ctx context.Context, event proto.Message) error {
 	return errorsmod.Wrap(sdk.UnwrapSDKContext(ctx).EventManager().EmitTypedEvent(event), "emitting event")
 }
 
+// begin reads the account in a field of a message and opens the book of what the message changes.
+func (s msgServer) begin(ctx context.Context, field, text string) (account, *book, error) {
+	raw, canonical, err := s.parseAccount(field, text)
+	if err != nil {
+		return account{}, nil, err
+	}
+	b, err := s.openBook(ctx)
+	return account{raw, canonical}, b, err
+}
+
 // CreateOffer puts a device's capacity on sale.
 func (s msgServer) CreateOffer(ctx context.Context, msg *marketv1.MsgCreateOffer) (*marketv1.MsgCreateOfferResponse, error) {
 	_, operator, err := s.parseAccount("operator", msg.Operator)
@@ -50,6 +60,9 @@ func (s msgServer) CreateOffer(ctx context.Context, msg *marketv1.MsgCreateOffer
 		return nil, err
 	}
 	if _, err := s.devices.Active(ctx, o.Device); err != nil {
+		return nil, err
+	}
+	if err := s.devices.Permitted(ctx, o.Device, o.Resource); err != nil {
 		return nil, err
 	}
 	id, err := s.addOffer(ctx, o, params)
@@ -103,21 +116,17 @@ func (s msgServer) CloseOffer(ctx context.Context, msg *marketv1.MsgCloseOffer) 
 
 // OpenLease takes offers and locks escrow.
 func (s msgServer) OpenLease(ctx context.Context, msg *marketv1.MsgOpenLease) (*marketv1.MsgOpenLeaseResponse, error) {
-	raw, consumer, err := s.parseAccount("consumer", msg.Consumer)
+	consumer, b, err := s.begin(ctx, "consumer", msg.Consumer)
 	if err != nil {
 		return nil, err
 	}
 	if err := checkSessionKey(msg.SessionKey); err != nil {
 		return nil, err
 	}
-	b, err := s.openBook(ctx)
-	if err != nil {
-		return nil, err
-	}
 	if err := checkSeconds("seconds", msg.Seconds, 1, b.params.MaxLeaseSeconds); err != nil {
 		return nil, err
 	}
-	id, err := b.openLease(account{raw, consumer}, msg)
+	id, err := b.openLease(consumer, msg)
 	if err != nil {
 		return nil, err
 	}
@@ -126,19 +135,15 @@ func (s msgServer) OpenLease(ctx context.Context, msg *marketv1.MsgOpenLease) (*
 
 // AmendLease adds devices to a lease, money to its items, units, or time.
 func (s msgServer) AmendLease(ctx context.Context, msg *marketv1.MsgAmendLease) (*marketv1.MsgAmendLeaseResponse, error) {
-	raw, consumer, err := s.parseAccount("consumer", msg.Consumer)
+	consumer, b, err := s.begin(ctx, "consumer", msg.Consumer)
 	if err != nil {
 		return nil, err
 	}
-	b, err := s.openBook(ctx)
+	l, err := b.running(msg.Id, consumer.text)
 	if err != nil {
 		return nil, err
 	}
-	l, err := b.running(msg.Id, consumer)
-	if err != nil {
-		return nil, err
-	}
-	if err := b.amend(account{raw, consumer}, l, msg); err != nil {
+	if err := b.amend(consumer, l, msg); err != nil {
 		return nil, err
 	}
 	b.emit(&marketv1.EventLeaseAmended{Id: msg.Id})
@@ -147,11 +152,7 @@ func (s msgServer) AmendLease(ctx context.Context, msg *marketv1.MsgAmendLease) 
 
 // CloseLease ends items: the consumer's after a grace window, a device's own at once.
 func (s msgServer) CloseLease(ctx context.Context, msg *marketv1.MsgCloseLease) (*marketv1.MsgCloseLeaseResponse, error) {
-	_, sender, err := s.parseAccount("sender", msg.Sender)
-	if err != nil {
-		return nil, err
-	}
-	b, err := s.openBook(ctx)
+	sender, b, err := s.begin(ctx, "sender", msg.Sender)
 	if err != nil {
 		return nil, err
 	}
@@ -159,10 +160,10 @@ func (s msgServer) CloseLease(ctx context.Context, msg *marketv1.MsgCloseLease) 
 	if err != nil {
 		return nil, err
 	}
-	if l.value.Consumer == sender {
+	if l.value.Consumer == sender.text {
 		err = b.closeItems(l, msg.Devices)
 	} else {
-		err = b.leaveAs(sender, l, msg.Devices)
+		err = b.leaveAs(sender.text, l, msg.Devices)
 	}
 	if err != nil {
 		return nil, err
@@ -172,10 +173,7 @@ func (s msgServer) CloseLease(ctx context.Context, msg *marketv1.MsgCloseLease) 
 
 // Settle redeems vouchers and pays streams. Anyone may send it: owners are paid.
 func (s msgServer) Settle(ctx context.Context, msg *marketv1.MsgSettle) (*marketv1.MsgSettleResponse, error) {
-	if _, _, err := s.parseAccount("sender", msg.Sender); err != nil {
-		return nil, err
-	}
-	b, err := s.openBook(ctx)
+	_, b, err := s.begin(ctx, "sender", msg.Sender)
 	if err != nil {
 		return nil, err
 	}
@@ -193,11 +191,7 @@ func (s msgServer) Settle(ctx context.Context, msg *marketv1.MsgSettle) (*market
 
 // CreateOrder asks for bids and locks escrow for every device wanted.
 func (s msgServer) CreateOrder(ctx context.Context, msg *marketv1.MsgCreateOrder) (*marketv1.MsgCreateOrderResponse, error) {
-	raw, consumer, err := s.parseAccount("consumer", msg.Consumer)
-	if err != nil {
-		return nil, err
-	}
-	b, err := s.openBook(ctx)
+	consumer, b, err := s.begin(ctx, "consumer", msg.Consumer)
 	if err != nil {
 		return nil, err
 	}
@@ -205,7 +199,7 @@ func (s msgServer) CreateOrder(ctx context.Context, msg *marketv1.MsgCreateOrder
 		return nil, err
 	}
 	o := marketv1.Order{
-		Consumer:   consumer,
+		Consumer:   consumer.text,
 		SessionKey: msg.SessionKey,
 		Resource:   msg.Resource,
 		Denom:      msg.Denom,
@@ -224,7 +218,7 @@ func (s msgServer) CreateOrder(ctx context.Context, msg *marketv1.MsgCreateOrder
 	if err := checkOrder(o, b.params); err != nil {
 		return nil, err
 	}
-	id, err := b.openOrder(account{raw, consumer}, o)
+	id, err := b.openOrder(consumer, o)
 	if err != nil {
 		return nil, err
 	}
@@ -233,15 +227,11 @@ func (s msgServer) CreateOrder(ctx context.Context, msg *marketv1.MsgCreateOrder
 
 // CancelOrder withdraws an open order.
 func (s msgServer) CancelOrder(ctx context.Context, msg *marketv1.MsgCancelOrder) (*marketv1.MsgCancelOrderResponse, error) {
-	_, consumer, err := s.parseAccount("consumer", msg.Consumer)
+	consumer, b, err := s.begin(ctx, "consumer", msg.Consumer)
 	if err != nil {
 		return nil, err
 	}
-	b, err := s.openBook(ctx)
-	if err != nil {
-		return nil, err
-	}
-	o, err := b.ordered(msg.Id, consumer)
+	o, err := b.ordered(msg.Id, consumer.text)
 	if err != nil {
 		return nil, err
 	}
@@ -253,15 +243,11 @@ func (s msgServer) CancelOrder(ctx context.Context, msg *marketv1.MsgCancelOrder
 
 // PlaceBid answers an order with one of the operator's offers.
 func (s msgServer) PlaceBid(ctx context.Context, msg *marketv1.MsgPlaceBid) (*marketv1.MsgPlaceBidResponse, error) {
-	_, operator, err := s.parseAccount("operator", msg.Operator)
+	operator, b, err := s.begin(ctx, "operator", msg.Operator)
 	if err != nil {
 		return nil, err
 	}
-	b, err := s.openBook(ctx)
-	if err != nil {
-		return nil, err
-	}
-	offer, err := s.operatedOffer(ctx, msg.Offer, operator)
+	offer, err := s.operatedOffer(ctx, msg.Offer, operator.text)
 	if err != nil {
 		return nil, err
 	}
@@ -292,15 +278,11 @@ func (s msgServer) PlaceBid(ctx context.Context, msg *marketv1.MsgPlaceBid) (*ma
 
 // Award picks bids and opens the lease.
 func (s msgServer) Award(ctx context.Context, msg *marketv1.MsgAward) (*marketv1.MsgAwardResponse, error) {
-	_, consumer, err := s.parseAccount("consumer", msg.Consumer)
+	consumer, b, err := s.begin(ctx, "consumer", msg.Consumer)
 	if err != nil {
 		return nil, err
 	}
-	b, err := s.openBook(ctx)
-	if err != nil {
-		return nil, err
-	}
-	o, err := b.ordered(msg.Order, consumer)
+	o, err := b.ordered(msg.Order, consumer.text)
 	if err != nil {
 		return nil, err
 	}
