@@ -381,8 +381,6 @@ replace (
 	github.com/99designs/keyring => github.com/cosmos/keyring v1.2.0
 	// geth fork of the EVM line (branch release/1.17)
 	github.com/ethereum/go-ethereum => github.com/cosmos/go-ethereum v1.17.2-cosmos-0
-	// a JSON compiler of which the SDK's log uses two functions. See docs/adr/0003.
-	github.com/bytedance/sonic => ./third_party/sonic
 	// security advisory GHSA-h395-qcrw-5vmq
 	github.com/gin-gonic/gin => github.com/gin-gonic/gin v1.9.1
 	// x/upgrade's plan downloader drags in two cloud SDKs (375 packages); a validator's
