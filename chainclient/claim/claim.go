@@ -162,8 +162,11 @@ func (c *Claimer) Send(ctx context.Context, service score.Service, dues []Due) (
 
 func rootOf(r rewardv1.Root) (report.Root, error) {
 	earned, err := price.FromBig(r.Earned.BigInt())
-	if err != nil || len(r.Hash) != 32 {
-		return report.Root{}, fmt.Errorf("reading the root of epoch %d: hash of %d bytes, %v", r.Epoch, len(r.Hash), err)
+	if err != nil {
+		return report.Root{}, fmt.Errorf("reading the root of epoch %d: %w", r.Epoch, err)
+	}
+	if len(r.Hash) != 32 {
+		return report.Root{}, fmt.Errorf("reading the root of epoch %d: hash of %d bytes", r.Epoch, len(r.Hash))
 	}
 	return report.Root{Hash: [32]byte(r.Hash), Leaves: r.Devices, Points: r.Points, Earned: earned}, nil
 }

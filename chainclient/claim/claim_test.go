@@ -31,9 +31,11 @@ type ledger struct {
 func (l *ledger) RewardRoots(context.Context, score.Service) ([]rewardv1.Root, error) {
 	return l.roots, nil
 }
+
 func (l *ledger) RewardParams(context.Context) (rewardv1.Params, error) {
 	return rewardv1.Params{MaxClaims: 4}, nil
 }
+
 func (l *ledger) Claimed(_ context.Context, _ score.Service, device uint64) (price.Amount, error) {
 	return l.claimed[device], nil
 }

@@ -10,8 +10,9 @@ import (
 )
 
 const (
-	// FactBytes is the size of an encoded Fact, AccountBytes that of an encoded Account.
-	FactBytes    = 104
+	// FactBytes is the size of an encoded Fact.
+	FactBytes = 104
+	// AccountBytes is the size of an encoded Account.
 	AccountBytes = 90
 
 	factVersion    = 1

@@ -30,9 +30,10 @@ const (
 	EpochSeconds = 3600
 	yearSeconds  = 365 * 24 * 3600
 	monthSeconds = 30 * 24 * 3600
-	// GiB and TB in bytes.
+	// GiB in bytes.
 	GiB = uint64(1) << 30
-	TB  = uint64(1_000_000_000_000)
+	// TB in bytes.
+	TB = uint64(1_000_000_000_000)
 )
 
 // Money is an amount that may be a loss, acairn.

@@ -276,10 +276,13 @@ func setAll[K, V any](ctx context.Context, m collections.Map[K, V], values []V, 
 	return nil
 }
 
-// all reads the values of a map in the order of its keys.
-func all[K, V any](ctx context.Context, m interface {
+// walker is a map that can be read in order, indexed or not.
+type walker[K, V any] interface {
 	Walk(ctx context.Context, ranger collections.Ranger[K], walk func(K, V) (bool, error)) error
-}) ([]V, error) {
+}
+
+// all reads the values of a map in the order of its keys.
+func all[K, V any](ctx context.Context, m walker[K, V]) ([]V, error) {
 	var values []V
 	err := m.Walk(ctx, nil, func(_ K, v V) (bool, error) {
 		values = append(values, v)
