@@ -191,7 +191,7 @@ func (s *session) gatewayConfig(home config.Home, t gatewaySettings) (launch.Con
 // most renter.Config.Memory of segments, and the collector takes the rest down to this. Who sets
 // GOMEMLIMIT or GOGC knows better.
 func boundMemory() {
-	const limit = 88 << 20
+	const limit = 80 << 20
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(limit)
 	}
