@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"time"
 
+	storagev1 "github.com/cairn-network/cairn/api/cairn/storage/v1"
 	"github.com/cairn-network/cairn/chainclient/wallet"
 	"github.com/cairn-network/cairn/core/price"
 	"github.com/cairn-network/cairn/daemon/storagenode"
@@ -31,6 +32,15 @@ const (
 	settleEvery    = 20 * time.Second
 	storageReserve = 1 << 30 // bytes that stay free on the disk
 )
+
+// possessionTerms challenge every node in every epoch, so that people see data missed within a minute
+// or two, and let every node watch a quarter of the others.
+func possessionTerms(g *storagev1.GenesisState) {
+	p := &g.Params.Possession
+	p.Interval, p.PeerOdds, p.FreshEpochs = 1, 4, 4
+	p.JailSeconds, p.MaxJailSeconds = 120, 3600
+	p.AnswerSeconds = 60
+}
 
 func (n *Network) storagePrice(i int) string {
 	milli := basePrice + priceStep*i

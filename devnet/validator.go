@@ -23,6 +23,7 @@ import (
 	"github.com/cairn-network/cairn/core/address"
 	"github.com/cairn-network/cairn/core/price"
 	"github.com/cairn-network/cairn/x/audit"
+	"github.com/cairn-network/cairn/x/storage"
 )
 
 // What the accounts of a devnet start with, CAIRN. A validator stakes the half of its own.
@@ -87,6 +88,9 @@ func (n *Network) setUp() error {
 			reportTerms(&g.Params.Report)
 		})
 		if err != nil {
+			return err
+		}
+		if err := node.SetModule(cdc, modules, storage.ModuleName, possessionTerms); err != nil {
 			return err
 		}
 		return node.SetModule(cdc, modules, govtypes.ModuleName, func(g *govv1.GenesisState) {
