@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 )
@@ -20,7 +19,7 @@ func measureBuild(ctx context.Context, s *settings) ([]table, error) {
 			return fmt.Errorf("making a directory: %w", err)
 		}
 		defer os.RemoveAll(dir)
-		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", dir+"/", "./cmd/cairnd", "./cmd/cairn")
+		cmd := exec.CommandContext(ctx, "go", "build", "-ldflags", "-s -w", "-o", dir+"/", "./cmd/cairnd", "./cmd/cairn")
 		cmd.Env = append(os.Environ(), env...)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("building: %w\n%s", err, out)
@@ -73,9 +72,4 @@ func measureBuild(ctx context.Context, s *settings) ([]table, error) {
 			row{What: p.name + " version, wall", Value: median(wall), Unit: "ms", Goal: p.millis})
 	}
 	return []table{cost, size}, nil
-}
-
-func median(v []float64) float64 {
-	v = slices.Sorted(slices.Values(v))
-	return v[len(v)/2]
 }

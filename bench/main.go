@@ -28,6 +28,10 @@ var sections = []section{
 	{"build", "cost of a build, sizes, start-up times", measureBuild},
 	{"e2e", "put and get of one large object through a whole network", measureEndToEnd},
 	{"small", "many small objects: put, list", measureSmall},
+	{"processes", "memory of the gateway and of storage nodes, each a process of its own", measureProcesses},
+	{"store", "the provider's store by itself", measureStore},
+	{"restart", "opening a store of a million pieces", measureRestart},
+	{"vouchers", "verifying and settling", measureVouchers},
 	{"idle", "a whole network in one process: memory and CPU when idle", measureIdle},
 }
 

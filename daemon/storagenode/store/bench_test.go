@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -64,6 +65,7 @@ func BenchmarkCreate(b *testing.B) {
 				b.SetBytes(int64(size))
 				b.ReportAllocs()
 				b.ResetTimer()
+				used := cpuTime(b)
 				if mode.parallel > 0 {
 					b.SetParallelism(mode.parallel / runtime.GOMAXPROCS(0))
 					b.RunParallel(func(pb *testing.PB) {
@@ -93,6 +95,7 @@ func BenchmarkCreate(b *testing.B) {
 					}
 				}
 				b.StopTimer()
+				b.ReportMetric(float64((cpuTime(b)-used).Microseconds())/float64(next.Load()), "cpu-us/op")
 				b.ReportMetric(float64(next.Load())/b.Elapsed().Seconds(), "pieces/s")
 				s.config.Unsynced = false
 				s.abandon()
@@ -128,6 +131,7 @@ func BenchmarkRead(b *testing.B) {
 				b.SetBytes(int64(size))
 				b.ReportAllocs()
 				b.ResetTimer()
+				used := cpuTime(b)
 				if parallel {
 					b.RunParallel(func(pb *testing.PB) {
 						for pb.Next() {
@@ -143,6 +147,7 @@ func BenchmarkRead(b *testing.B) {
 						}
 					}
 				}
+				b.ReportMetric(float64((cpuTime(b)-used).Microseconds())/float64(next.Load()), "cpu-us/op")
 				b.ReportMetric(float64(next.Load())/b.Elapsed().Seconds(), "pieces/s")
 				s.abandon()
 			})
@@ -180,9 +185,10 @@ func BenchmarkRestart(b *testing.B) {
 	put(pieces-tail, pieces)
 	s.abandon()
 	for b.Loop() {
-		start := time.Now()
+		start, used := time.Now(), cpuTime(b)
 		s, err := OpenStore(Config{Dir: dir, MinFree: 1})
 		require.NoError(b, err)
+		b.ReportMetric((cpuTime(b) - used).Seconds(), "cpu-s/first-open")
 		b.ReportMetric(time.Since(start).Seconds(), "s/first-open")
 		st, err := s.Stats()
 		require.NoError(b, err)
@@ -206,6 +212,13 @@ func BenchmarkRestart(b *testing.B) {
 		b.ReportMetric(time.Since(start).Seconds(), "s/rebuild")
 		require.NoError(b, s.Close())
 	}
+}
+
+// cpuTime is what this process has used of the processor, which neighbours change less than time.
+func cpuTime(b *testing.B) time.Duration {
+	var u syscall.Rusage
+	require.NoError(b, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 func resident(b *testing.B) (bytes uint64) {
