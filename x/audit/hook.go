@@ -17,19 +17,19 @@ import (
 // recorded, and the next goes on.
 func (k *Keeper) runHooks(ctx context.Context, ended auditv1.Epoch, gas uint64) error {
 	for _, hook := range k.hooks {
-		failed := runHook(ctx, hook, ended, gas)
+		kind, failed := runHook(ctx, hook, ended, gas)
 		if failed == nil {
 			continue
 		}
 		sdkCtx := sdk.UnwrapSDKContext(ctx)
 		sdkCtx.Logger().Error("work at an epoch's end failed and was undone", "epoch", ended.Number, "hook", hook.Name, "error", failed)
 		failure := auditv1.HookFailure{
-			Epoch: ended.Number, Hook: hook.Name, Height: sdkCtx.BlockHeight(), Error: modkit.Clip(failed.Error()),
+			Epoch: ended.Number, Hook: hook.Name, Height: sdkCtx.BlockHeight(), Error: kind,
 		}
 		if err := k.failures.Set(ctx, collections.Join(ended.Number, hook.Name), failure); err != nil {
 			return errorsmod.Wrapf(err, "recording the failure of %s", hook.Name)
 		}
-		event := &auditv1.EventHookFailed{Epoch: failure.Epoch, Hook: failure.Hook, Error: failure.Error}
+		event := &auditv1.EventHookFailed{Epoch: failure.Epoch, Hook: failure.Hook, Error: modkit.Clip(failed.Error())}
 		if err := sdkCtx.EventManager().EmitTypedEvent(event); err != nil {
 			return errorsmod.Wrap(err, "emitting event")
 		}
@@ -37,37 +37,34 @@ func (k *Keeper) runHooks(ctx context.Context, ended auditv1.Epoch, gas uint64) 
 	return nil
 }
 
-// runHook runs one hook on a copy of the state that is kept only if the hook succeeds.
-func runHook(ctx context.Context, hook Hook, ended auditv1.Epoch, gas uint64) (err error) {
+// Kinds of failure other than the registered errors, which are named by codespace and code. The state
+// holds the kind alone: words may hold what differs between machines, such as an address, and go to
+// the log and the event, which no hash covers.
+const (
+	failedByGas   = "out of gas"
+	failedByPanic = "panic"
+)
+
+// runHook runs one hook on a copy of the state that is kept only if the hook succeeds. It gives the kind
+// of failure and its words.
+func runHook(ctx context.Context, hook Hook, ended auditv1.Epoch, gas uint64) (kind string, err error) {
 	sdkCtx := sdk.UnwrapSDKContext(ctx)
 	cached, write := sdkCtx.WithGasMeter(storetypes.NewGasMeter(gas)).CacheContext()
 	defer func() {
 		switch r := recover().(type) {
 		case nil:
 		case storetypes.ErrorOutOfGas:
-			err = fmt.Errorf("used more than %d gas in %s", gas, r.Descriptor)
+			kind, err = failedByGas, fmt.Errorf("used more than %d gas in %s", gas, r.Descriptor)
 		default:
-			// The value may hold an address that differs between machines: only errors and text
-			// reach the state.
-			err = fmt.Errorf("panicked: %s", panicText(r))
+			kind, err = failedByPanic, fmt.Errorf("panicked: %v", r)
 		}
 	}()
 	if err := hook.AfterEpoch(cached, ended); err != nil {
-		return err
+		codespace, code, _ := errorsmod.ABCIInfo(err, false)
+		return fmt.Sprintf("error %s %d", codespace, code), err
 	}
 	write()
-	return nil
-}
-
-func panicText(r any) string {
-	switch v := r.(type) {
-	case error:
-		return v.Error()
-	case string:
-		return v
-	default:
-		return fmt.Sprintf("a %T", v)
-	}
+	return "", nil
 }
 
 // forgetFailures drops what is recorded of an epoch.

@@ -367,7 +367,8 @@ type HookFailure struct {
 	Epoch  uint64 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	Hook   string `protobuf:"bytes,2,opt,name=hook,proto3" json:"hook,omitempty"`
 	Height int64  `protobuf:"varint,3,opt,name=height,proto3" json:"height,omitempty"`
-	Error  string `protobuf:"bytes,4,opt,name=error,proto3" json:"error,omitempty"`
+	// Its kind: "error <codespace> <code>", "panic" or "out of gas". EventHookFailed and the log say more.
+	Error string `protobuf:"bytes,4,opt,name=error,proto3" json:"error,omitempty"`
 }
 
 func (m *HookFailure) Reset()         { *m = HookFailure{} }
