@@ -25,6 +25,10 @@ type DeviceKeeper interface {
 	Operated(ctx context.Context, id uint64, account string) (devicev1.Device, error)
 	// Active gives a device if it may take on new work now.
 	Active(ctx context.Context, id uint64) (devicev1.Device, error)
+	// Permitted says why a device may not sell a resource from where it is, nil if it may.
+	Permitted(ctx context.Context, id uint64, resource string) error
+	// TierOf is the device's trust tier now.
+	TierOf(ctx context.Context, id uint64) (uint32, error)
 }
 
 // SettleHooks is who wants to know what devices are paid. A module that does asks about devices itself,

@@ -241,6 +241,9 @@ func (b *book) growable(item marketv1.LeaseItem, o marketv1.Offer, more uint64) 
 	if _, err := b.k.devices.Active(b.ctx, o.Device); err != nil {
 		return err
 	}
+	if err := b.k.devices.Permitted(b.ctx, o.Device, o.Resource); err != nil {
+		return err
+	}
 	if free := o.Capacity - o.Reserved; more > free {
 		return errorsmod.Wrapf(ErrCapacity, "offer %d has %d units free, not %d", o.Id, free, more)
 	}
@@ -297,6 +300,9 @@ func (b *book) admit(l marketv1.Lease, p part) error {
 		return errorsmod.Wrapf(ErrMixed, "offer %d sells %s for %s, the lease is of %s for %s", o.Id, o.Resource, o.Denom, l.Resource, l.Denom)
 	}
 	if _, err := b.k.devices.Active(b.ctx, o.Device); err != nil {
+		return err
+	}
+	if err := b.k.devices.Permitted(b.ctx, o.Device, o.Resource); err != nil {
 		return err
 	}
 	if p.units == 0 {

@@ -197,8 +197,12 @@ func (b *book) eligible(o marketv1.Order, bid marketv1.Bid) error {
 	if len(o.Regions) > 0 && !slices.Contains(o.Regions, d.Region) {
 		return errorsmod.Wrapf(ErrNotEligible, "device %d is in region %q, order %d wants %v", d.Id, d.Region, o.Id, o.Regions)
 	}
-	if d.Tier < o.MinTier {
-		return errorsmod.Wrapf(ErrNotEligible, "device %d has tier %d, order %d wants %d", d.Id, d.Tier, o.Id, o.MinTier)
+	tier, err := b.k.devices.TierOf(b.ctx, d.Id)
+	if err != nil {
+		return err
+	}
+	if tier < o.MinTier {
+		return errorsmod.Wrapf(ErrNotEligible, "device %d has tier %d, order %d wants %d", d.Id, tier, o.Id, o.MinTier)
 	}
 	p, err := partOf(o, bid)
 	if err != nil {
