@@ -92,6 +92,7 @@ func newRoot(args []string) (*cobra.Command, error) {
 	home := node.DefaultHome()
 	genesis := genutilcli.Commands(encoding.TxConfig, encoding.Basics, home)
 	defaultFees(genesis)
+	genesis.AddCommand(addBeaconKeyCommand(encoding))
 	root.AddCommand(
 		initCommand(encoding),
 		startCommand(),
@@ -101,6 +102,7 @@ func newRoot(args []string) (*cobra.Command, error) {
 		withClientAndServer(encoding, cometCommand()),
 		withClientAndServer(encoding, genesis),
 		withClient(encoding, cosmosevmclient.KeyCommands(home, true)),
+		withClient(encoding, beaconKeyCommand()),
 		withClient(encoding, evmdebug.Cmd()),
 		withClient(encoding, sdkserver.StatusCommand()),
 	)

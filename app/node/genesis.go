@@ -215,6 +215,26 @@ func WriteNewGenesis(document *genutiltypes.AppGenesis, home string, overwrite b
 	return WriteGenesis(document, home)
 }
 
+// EditGenesis changes the modules' states in a home's genesis.
+func EditGenesis(home string, edit func(map[string]json.RawMessage) error) error {
+	path := genesisPath(home)
+	document, err := genutiltypes.AppGenesisFromFile(path)
+	if err != nil {
+		return fmt.Errorf("reading the genesis: %w", err)
+	}
+	var state map[string]json.RawMessage
+	if err := json.Unmarshal(document.AppState, &state); err != nil {
+		return fmt.Errorf("reading the state in %s: %w", path, err)
+	}
+	if err := edit(state); err != nil {
+		return fmt.Errorf("editing %s: %w", path, err)
+	}
+	if document.AppState, err = json.MarshalIndent(state, "", " "); err != nil {
+		return fmt.Errorf("encoding the genesis: %w", err)
+	}
+	return WriteGenesis(document, home)
+}
+
 func genesisPath(home string) string {
 	return filepath.Join(home, cmtcfg.DefaultConfigDir, cmtcfg.DefaultGenesisJSONName)
 }
