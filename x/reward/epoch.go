@@ -125,8 +125,14 @@ func (k *Keeper) closeEpoch(ctx sdk.Context, params rewardv1.Params, epoch uint6
 		return nil
 	}
 	average := emission.Smooth(amount(ledger.Average), amount(total.Burned), params.SmoothingEpochs)
+	// No rule pays more for usage than a part of what was burned in the same epoch, so no pool holds more:
+	// whatever the average, and whatever votes do to it, usage never mints what was not burned.
+	backed := average
+	if burned := amount(total.Burned); burned.Cmp(backed) < 0 {
+		backed = burned
+	}
 	pools := score.Pools{
-		Usage:       average.Share(price.FromUint64(uint64(params.UsagePerMille)), price.FromUint64(perMille)),
+		Usage:       backed.Share(price.FromUint64(uint64(params.UsagePerMille)), price.FromUint64(perMille)),
 		Bootstrap:   bootstrap,
 		Boost:       amount(total.Boost),
 		TotalBurned: amount(total.Burned),

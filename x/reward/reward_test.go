@@ -265,6 +265,23 @@ func TestEmissionFollowsTheSchedule(t *testing.T) {
 	f.check(t)
 }
 
+// TestUsagePoolIsBackedByTheEpochsBurn: a high average does not pay for an epoch in which little was
+// burned, nor a single large payment at once.
+func TestUsagePoolIsBackedByTheEpochsBurn(t *testing.T) {
+	f := newFixture(t)
+	f.devices(1)
+	for _, tc := range []struct{ gross, most int64 }{{4000, 14}, {4000, 27}, {0, 0}, {40, 1}} {
+		f.settles(t, 1, coins(tc.gross))
+		epoch := f.turn(t)
+		pools, err := f.keeper.Pools(f.Ctx, score.Storage, epoch)
+		must(t, err)
+		if usage := toInt(pools.Usage); usage.GT(coins(tc.most)) || usage.IsZero() != (tc.gross == 0) || usage.GT(toInt(pools.TotalBurned)) {
+			t.Errorf("epoch %d: %s paid, usage pool %s", epoch, coins(tc.gross), usage)
+		}
+	}
+	f.check(t)
+}
+
 // TestCapHolds: a genesis that promises more than may exist is refused, and minting stops at the cap.
 func TestCapHolds(t *testing.T) {
 	f := newFixture(t)
