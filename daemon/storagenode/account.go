@@ -188,6 +188,12 @@ func (a *accounts) pay(acc *account, chainID string, item *Item, v voucher.Signe
 		return refuse("%v", err)
 	}
 	if err := a.ledger.put(v); err != nil {
+		acc.mu.Lock()
+		overtaken := errors.Is(err, voucher.ErrStale) && v.Units < acc.paid
+		acc.mu.Unlock()
+		if overtaken {
+			return nil // of two gateways that pay by one chain of vouchers, the other's came first and covers it
+		}
 		for _, stale := range []error{voucher.ErrForeign, voucher.ErrStale, voucher.ErrLower} {
 			if errors.Is(err, stale) {
 				return refuse("%v", err)

@@ -44,6 +44,7 @@ const (
 	defaultLostAfter      = 4 * time.Hour
 	defaultDistrust       = 24 * time.Hour
 	lastSnapshotTime      = 15 * time.Second
+	lockAgain             = time.Second
 )
 
 // creditWindow is what a provider lets a renter owe, and so the most that a crash may have left
@@ -114,11 +115,11 @@ func Run(ctx context.Context, c Config) error {
 	group := lifecycle.Group{Log: g.Log}
 	g.addEngine(&group)
 	group.Add(lifecycle.Part{Name: "lease", Run: func(ctx context.Context) error { return g.leases.Run(ctx, g.LeaseEvery) }})
-	group.Add(lifecycle.Part{Name: "repair", Run: func(ctx context.Context) error { return g.repair.Run(ctx) }})
-	group.Add(lifecycle.Part{Name: "snapshots", Run: func(ctx context.Context) error { return g.snapshot.Run(ctx) }, Close: g.lastSnapshot})
+	group.Add(lifecycle.Part{Name: "repair", Run: func(ctx context.Context) error { return g.alone(ctx, "repair", g.repair.Run) }})
+	group.Add(lifecycle.Part{Name: "snapshots", Run: func(ctx context.Context) error { return g.alone(ctx, "snapshots", g.takeSnapshots) }})
 	group.Add(lifecycle.Part{Name: "status", Start: g.openStatus, Run: func(ctx context.Context) error { return g.status.Run(ctx) }, Close: func() error { return g.status.Close() }})
 	group.Add(lifecycle.Part{Name: "bucket lifecycles", Start: g.openS3, Run: func(ctx context.Context) error {
-		return g.backend.RunLifecycle(ctx, g.Clock, defaultLifecycleEvery)
+		return g.alone(ctx, "lifecycles", func(ctx context.Context) error { return g.backend.RunLifecycle(ctx, g.Clock, defaultLifecycleEvery) })
 	}})
 	group.Add(lifecycle.Part{Name: "S3", Run: func(ctx context.Context) error { return g.server.Run(ctx) }})
 	return group.Run(ctx)
@@ -165,6 +166,7 @@ type gateway struct {
 	root     seal.Root
 	registry *prometheus.Registry
 	listen   string // host:port with the port that is used
+	drawn    bool   // the S3 credentials are this home's, not given
 
 	client   *chainclient.Client
 	chain    *chain
@@ -213,6 +215,7 @@ func newGateway(c Config) (*gateway, error) {
 		if g.AccessKey, g.SecretKey, err = credentials(filepath.Join(g.dir(), "s3.json")); err != nil {
 			return nil, err
 		}
+		g.drawn = true
 	}
 	return g, nil
 }
@@ -282,7 +285,11 @@ func (g *gateway) openChain(ctx context.Context) (err error) {
 
 func (g *gateway) openMetabase(ctx context.Context) (err error) {
 	if g.Postgres != "" {
-		g.db, err = metabase.OpenPostgres(ctx, g.Postgres)
+		if g.db, err = metabase.OpenPostgres(ctx, g.Postgres); err == nil && g.drawn {
+			if err = g.shareCredentials(ctx); err != nil {
+				err = errors.Join(err, g.db.Close())
+			}
+		}
 	} else {
 		g.db, err = metabase.OpenPebble(filepath.Join(g.dir(), "metabase"), metabase.PebbleOptions{})
 	}
@@ -290,7 +297,11 @@ func (g *gateway) openMetabase(ctx context.Context) (err error) {
 }
 
 func (g *gateway) openBook(context.Context) (err error) {
-	g.book, err = renter.OpenBook(filepath.Join(g.dir(), "vouchers"), g.chain.id, g.root.SessionKey(0), creditWindow)
+	if g.Postgres != "" {
+		g.book, err = renter.OpenSharedBook(g.chain.id, g.root.SessionKey(0), creditWindow, promises{g.db})
+	} else {
+		g.book, err = renter.OpenBook(filepath.Join(g.dir(), "vouchers"), g.chain.id, g.root.SessionKey(0), creditWindow)
+	}
 	return err
 }
 
@@ -299,6 +310,9 @@ func (g *gateway) openEngine(context.Context) (err error) {
 	g.pool = renter.NewPool(renter.PoolConfig{Policy: g.Policy, LostAfter: g.LostAfter, Distrust: defaultDistrust}, g.Lease.Accepts, g.Clock)
 	g.leases = renter.NewLeaseService(renter.LeaseDeps{
 		Chain: g.chain, Config: g.Lease, Session: publicKey(session), Book: g.book, Pool: g.pool, Clock: g.Clock, Log: g.Log,
+		Exclusive: func(ctx context.Context, step func(context.Context) error) error {
+			return g.db.Exclusive(ctx, "lease", step)
+		},
 	})
 	g.links = renter.NewLinks(g.chain.id, session, g.pool, g.book, g.leases, g.Clock)
 	g.engine, err = renter.NewEngine(renter.Deps{
@@ -322,15 +336,32 @@ func (g *gateway) openEngine(context.Context) (err error) {
 
 func notFound(err error) bool { return errors.Is(err, chainclient.ErrNotFound) }
 
-// lastSnapshot anchors, when S3 has stopped, what has changed since the last snapshot. It gives
-// up after a while: what it would have anchored is still on this disk.
-func (g *gateway) lastSnapshot() error {
-	ctx, cancel := context.WithTimeout(context.Background(), lastSnapshotTime)
+// alone runs a loop in this gateway and in no other over the same database. It begins again when the
+// database has taken the lock away, as when it restarts.
+func (g *gateway) alone(ctx context.Context, name string, loop func(context.Context) error) error {
+	for {
+		err := g.db.Exclusive(ctx, name, loop)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		g.Log.Warn("a loop that one gateway alone runs is held up", "loop", name, "error", err)
+		if err := clock.Sleep(ctx, g.Clock, lockAgain); err != nil {
+			return err
+		}
+	}
+}
+
+// takeSnapshots anchors the metadata from time to time, and once more what has changed since when S3
+// has stopped. That last time it gives up after a while: what it would have anchored is still on this
+// disk.
+func (g *gateway) takeSnapshots(ctx context.Context) error {
+	err := g.snapshot.Run(ctx)
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastSnapshotTime)
 	defer cancel()
-	if err := g.snapshot.Flush(ctx); err != nil {
+	if err := g.snapshot.Flush(last); err != nil {
 		g.Log.Warn("the last changes are not in a snapshot yet", "error", err)
 	}
-	return nil
+	return err
 }
 
 func (g *gateway) openS3(context.Context) (err error) {
@@ -366,7 +397,10 @@ func (g *gateway) shortage(err error) string {
 		}
 	}
 	var s *renter.ShortageError
-	if errors.As(err, &s) && len(s.Excluded[renter.ReasonSameNetwork]) > 0 && s.Found+len(s.Excluded[renter.ReasonSameNetwork]) >= s.Needed {
+	if errors.As(err, &s) && s.Found+len(s.Excluded[renter.ReasonOffline]) >= s.Needed {
+		return "nodes are away; try again when they are back, or when others offer storage"
+	}
+	if s != nil && len(s.Excluded[renter.ReasonSameNetwork]) > 0 && s.Found+len(s.Excluded[renter.ReasonSameNetwork]) >= s.Needed {
 		return "nodes in one network do not count as independent; where a whole network runs on one machine, start the gateway with --one-machine"
 	}
 	return "more providers must offer storage at your price"

@@ -130,11 +130,11 @@ func (w *writeTx) touch(key []byte) {
 	w.changed[string(key)] = struct{}{}
 }
 
-// derived says whether a row can be made again from others and so stays out
-// of feed and snapshots.
+// derived says whether a row can be made again from others, or means nothing
+// elsewhere, and so stays out of feed and snapshots.
 func derived(key []byte) bool {
 	switch key[0] {
-	case tableDeviceSegment, tableRisk, tableState, tableFeed:
+	case tableDeviceSegment, tableRisk, tableShared, tableState, tableFeed:
 		return true
 	}
 	return false
@@ -226,29 +226,36 @@ func (db *DB) SetValue(ctx context.Context, name string, v []byte) error {
 // UpdateValue replaces a value by what fn makes of it, atomically. old is nil
 // when there is none; returning nil removes it.
 func (db *DB) UpdateValue(ctx context.Context, name string, fn func(old []byte) ([]byte, error)) error {
-	return db.update(ctx, func(w *writeTx) error {
-		k := valueKey(name)
-		old, err := w.Get(k)
-		if err != nil {
-			return err
-		}
-		v, err := fn(old)
-		switch {
-		case err != nil:
-			return err
-		case v != nil:
-			return w.Set(k, v)
-		case old != nil:
-			return w.Delete(k)
-		}
-		return nil
-	})
+	return db.update(ctx, func(w *writeTx) error { return replace(w, valueKey(name), fn) })
+}
+
+// replace makes of a row what fn makes of it; nil is no row.
+func replace(tx Tx, key []byte, fn func(old []byte) ([]byte, error)) error {
+	old, err := tx.Get(key)
+	if err != nil {
+		return err
+	}
+	v, err := fn(old)
+	switch {
+	case err != nil:
+		return err
+	case v != nil:
+		return tx.Set(key, v)
+	case old != nil:
+		return tx.Delete(key)
+	}
+	return nil
 }
 
 // Values calls fn for every value whose name starts with prefix, in order.
 func (db *DB) Values(ctx context.Context, prefix string, fn func(name string, v []byte) error) error {
+	return db.named(ctx, tableValue, prefix, fn)
+}
+
+// named calls fn for the rows of a table of names.
+func (db *DB) named(ctx context.Context, table byte, prefix string, fn func(name string, v []byte) error) error {
 	return db.view(ctx, func(tx Tx) error {
-		start := appendPrefix([]byte{tableValue}, prefix)
+		start := appendPrefix([]byte{table}, prefix)
 		return tx.Scan(start, after(start), func(k, v []byte) (Next, error) {
 			name, rest, err := takeString(k[1:])
 			if err != nil || len(rest) != 0 {

@@ -20,6 +20,7 @@ const (
 	tableRisk          = 'r' // risk, segment id -> nothing
 	tableGarbage       = 'g' // device, segment id, piece index -> Garbage
 	tableValue         = 'x' // name -> bytes owned by the engine
+	tableShared        = 'w' // name -> bytes that gateways share; never in snapshots
 	tableState         = 'y' // the three rows named state* -> what they say; never in snapshots
 	tableFeed          = 'z' // sequence number -> keys changed (INV-META-5); never in snapshots
 )
@@ -144,6 +145,8 @@ func garbageKey(device uint64, id SegmentID, index uint8) []byte {
 }
 
 func valueKey(name string) []byte { return appendString([]byte{tableValue}, name) }
+
+func sharedKey(name string) []byte { return appendString([]byte{tableShared}, name) }
 
 func feedKey(seq uint64) []byte { return binary.BigEndian.AppendUint64([]byte{tableFeed}, seq) }
 

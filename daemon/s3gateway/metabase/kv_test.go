@@ -12,6 +12,8 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"pgregory.net/rapid"
+
+	"github.com/cairn-network/cairn/daemon/s3gateway/metabase/pgtest"
 )
 
 // backends opens a fresh, empty store of every kind.
@@ -25,7 +27,7 @@ var backends = map[string]func(testing.TB) KV{
 		return kv
 	},
 	"postgres": func(t testing.TB) KV {
-		kv, err := newPostgresKV(context.Background(), postgresDSN(t))
+		kv, err := newPostgresKV(context.Background(), pgtest.New(t))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -155,6 +155,58 @@ func (kv *postgresKV) Close() error {
 	return nil
 }
 
+const (
+	// lockWatch is how often a connection that holds a lock is looked at.
+	lockWatch = 5 * time.Second
+	// lockAnswer is how long it has to answer.
+	lockAnswer = 5 * time.Second
+)
+
+// Exclusive implements exclusive by an advisory lock, which a connection of its
+// own holds: when that breaks, the server gives the lock to the next.
+func (kv *postgresKV) Exclusive(ctx context.Context, name string, fn func(context.Context) error) error {
+	conn, err := pgx.ConnectConfig(ctx, kv.pool.Config().ConnConfig)
+	if err != nil {
+		return fmt.Errorf("connecting for the lock %q: %w", name, err)
+	}
+	defer func() {
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), lockAnswer)
+		defer cancel()
+		_ = conn.Close(closing) // closed or broken, the lock is free
+	}()
+	if _, err := conn.Exec(ctx, "SELECT pg_advisory_lock(hashtextextended($1, 0))", "cairn/"+name); err != nil {
+		return fmt.Errorf("taking the lock %q: %w", name, err)
+	}
+	held, lost := context.WithCancelCause(ctx)
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		look := time.NewTicker(lockWatch)
+		defer look.Stop()
+		for {
+			select {
+			case <-held.Done():
+				return
+			case <-look.C:
+			}
+			answer, cancel := context.WithTimeout(held, lockAnswer)
+			err := conn.Ping(answer)
+			cancel()
+			if err != nil {
+				lost(fmt.Errorf("the lock %q is lost: %w", name, err))
+			}
+		}
+	}()
+	err = fn(held)
+	cause := context.Cause(held)
+	lost(nil)
+	<-watched
+	if ctx.Err() == nil && cause != nil {
+		return cause
+	}
+	return err
+}
+
 // commitLoop commits queued updates in groups until ctx is done. Close lets all
 // updates end first, so that none is left in the queue then.
 func (kv *postgresKV) commitLoop(ctx context.Context) {

@@ -1,149 +1,126 @@
 package metabase
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
-	"os/user"
-	"path/filepath"
-	"sort"
-	"strconv"
-	"strings"
-	"sync"
-	"syscall"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/cairn-network/cairn/daemon/s3gateway/metabase/pgtest"
 )
 
-// pgServer is a PostgreSQL server of the test run's own, from Debian's
-// packages, in a temporary directory, reachable through a Unix socket only.
-type pgServer struct {
-	dir string // socket directory
-	cmd *exec.Cmd
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if err := pgtest.Stop(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
 }
 
-var (
-	pgOnce   sync.Once
-	pgShared *pgServer
-	pgErr    error
-	pgNext   int
-	pgMu     sync.Mutex
-)
-
-// errNoPostgres says that the binaries are absent, the one reason to skip.
-type errNoPostgres struct{}
-
-func (errNoPostgres) Error() string {
-	return "no PostgreSQL server binaries under /usr/lib/postgresql (apt-get install postgresql)"
-}
-
-// postgresDSN returns the address of a fresh, empty database.
-func postgresDSN(t testing.TB) string {
-	t.Helper()
-	pgOnce.Do(func() { pgShared, pgErr = startPostgres() })
-	if errors.As(pgErr, &errNoPostgres{}) {
-		t.Skip(pgErr)
+// TestOneOfSeveralHoldsALock: what runs under a name runs in one gateway at a time, and goes on in
+// another when the server takes the lock away.
+func TestOneOfSeveralHoldsALock(t *testing.T) {
+	dsn := pgtest.New(t)
+	var dbs [2]*DB
+	for i := range dbs {
+		db, err := OpenPostgres(t.Context(), dsn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		dbs[i] = db
 	}
-	if pgErr != nil {
-		t.Fatal(pgErr)
+	first, second := make(chan struct{}), make(chan struct{})
+	ended := make(chan error, 2)
+	go func() {
+		ended <- dbs[0].Exclusive(t.Context(), "repair", func(ctx context.Context) error {
+			close(first)
+			<-ctx.Done()
+			return ctx.Err()
+		})
+	}()
+	<-first
+	stop, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go func() {
+		ended <- dbs[1].Exclusive(stop, "repair", func(ctx context.Context) error {
+			close(second)
+			<-ctx.Done()
+			return ctx.Err()
+		})
+	}()
+	// Another name is free meanwhile.
+	if err := dbs[1].Exclusive(t.Context(), "snapshots", func(context.Context) error { return nil }); err != nil {
+		t.Fatal(err)
 	}
-	pgMu.Lock()
-	pgNext++
-	name := fmt.Sprintf("meta%d", pgNext)
-	pgMu.Unlock()
-	conn, err := pgx.Connect(context.Background(), pgShared.dsn("postgres"))
+	select {
+	case <-second:
+		t.Fatal("both hold the lock")
+	default:
+	}
+	conn, err := pgx.Connect(t.Context(), dsn)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close(context.Background())
-	if _, err := conn.Exec(context.Background(), "CREATE DATABASE "+name); err != nil {
+	_, err = conn.Exec(t.Context(), `SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted`)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return pgShared.dsn(name)
-}
-
-func (s *pgServer) dsn(database string) string {
-	return fmt.Sprintf("host=%s port=5432 user=cairn dbname=%s", s.dir, database)
-}
-
-// unprivileged is what the server runs as: PostgreSQL refuses to run as root.
-func unprivileged() (*syscall.SysProcAttr, int, int, error) {
-	if os.Geteuid() != 0 {
-		return &syscall.SysProcAttr{}, os.Geteuid(), os.Getegid(), nil
+	<-second
+	if err := <-ended; err == nil || errors.Is(err, context.Canceled) {
+		t.Errorf("the first ended with %v, want that the lock is lost", err)
 	}
-	u, err := user.Lookup("postgres")
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("the second ended with %v", err)
+	}
+}
+
+// TestSharedValuesLeaveNoTrace: they are seen by every gateway, and neither feed nor snapshots know
+// of them.
+func TestSharedValuesLeaveNoTrace(t *testing.T) {
+	dsn := pgtest.New(t)
+	one, err := OpenPostgres(t.Context(), dsn)
 	if err != nil {
-		if u, err = user.Lookup("nobody"); err != nil {
-			return nil, 0, 0, err
+		t.Fatal(err)
+	}
+	defer one.Close()
+	two, err := OpenPostgres(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer two.Close()
+	before, err := one.Sequence(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, db := range []*DB{one, two, one} {
+		err := db.UpdateShared(t.Context(), "voucher/1/2", func(old []byte) ([]byte, error) {
+			if len(old) != i {
+				t.Errorf("update %d found %q", i, old)
+			}
+			return append(old, 'x'), nil
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
 	}
-	uid, err := strconv.Atoi(u.Uid)
-	if err != nil {
-		return nil, 0, 0, err
-	}
-	gid, err := strconv.Atoi(u.Gid)
-	if err != nil {
-		return nil, 0, 0, err
-	}
-	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}, uid, gid, nil
-}
-
-func startPostgres() (*pgServer, error) {
-	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
-	if err != nil || len(found) == 0 {
-		return nil, errNoPostgres{}
-	}
-	sort.Strings(found)
-	bin := filepath.Dir(found[len(found)-1])
-	attr, uid, gid, err := unprivileged()
-	if err != nil {
-		return nil, err
-	}
-	// Not t.TempDir: its parents may be closed to other users, and a socket's
-	// path must be short.
-	dir, err := os.MkdirTemp("/tmp", "cairnpg")
-	if err != nil {
-		return nil, err
-	}
-	if err := os.Chown(dir, uid, gid); err != nil {
-		return nil, err
-	}
-	data := filepath.Join(dir, "data")
-	run := func(name string, args ...string) error {
-		cmd := exec.Command(filepath.Join(bin, name), args...)
-		cmd.SysProcAttr, cmd.Dir, cmd.Env = attr, dir, []string{"PATH=/usr/bin:/bin", "LC_ALL=C"}
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("%s: %w\n%s", name, err, out)
-		}
+	var found []string
+	if err := two.Shared(t.Context(), "voucher/", func(name string, v []byte) error {
+		found = append(found, name+"="+string(v))
 		return nil
+	}); err != nil {
+		t.Fatal(err)
 	}
-	if err := run("initdb", "-D", data, "-U", "cairn", "-A", "trust", "-E", "UTF8", "--no-sync"); err != nil {
-		return nil, err
+	if len(found) != 1 || found[0] != "voucher/1/2=xxx" {
+		t.Errorf("found %q", found)
 	}
-	opts := fmt.Sprintf("-c listen_addresses='' -c unix_socket_directories=%s -c max_connections=200", dir)
-	if err := run("pg_ctl", "-D", data, "-w", "-l", filepath.Join(dir, "log"), "-o", opts, "start"); err != nil {
-		log, _ := os.ReadFile(filepath.Join(dir, "log"))
-		return nil, fmt.Errorf("%w\n%s", err, log)
+	if seq, err := two.Sequence(t.Context()); err != nil || seq != before {
+		t.Errorf("sequence %d, %v, want %d", seq, err, before)
 	}
-	stop := exec.Command(filepath.Join(bin, "pg_ctl"), "-D", data, "-m", "immediate", "stop")
-	stop.SysProcAttr, stop.Dir = attr, dir
-	return &pgServer{dir: dir, cmd: stop}, nil
-}
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if pgShared != nil {
-		if out, err := pgShared.cmd.CombinedOutput(); err != nil && !bytes.Contains(out, []byte("no server running")) {
-			fmt.Fprintf(os.Stderr, "stopping PostgreSQL: %v\n%s", err, out)
-			code = 1
-		}
-		if strings.HasPrefix(pgShared.dir, "/tmp/cairnpg") {
-			os.RemoveAll(pgShared.dir)
-		}
-	}
-	os.Exit(code)
 }

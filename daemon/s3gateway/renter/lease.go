@@ -221,13 +221,19 @@ type LeaseDeps struct {
 	Session ed25519.PublicKey // of the lease
 	Book    *Book
 	Pool    *Pool // is told nodes and lease, and tells what is stored where
-	Clock   clock.Clock
-	Log     *slog.Logger
+	// Exclusive runs a step while no other gateway of the same lease takes one; nil where there is
+	// no other.
+	Exclusive func(ctx context.Context, step func(context.Context) error) error
+	Clock     clock.Clock
+	Log       *slog.Logger
 }
 
 // NewLeaseService makes the service; Step or Run makes it act.
 func NewLeaseService(d LeaseDeps) *LeaseService {
 	d.Config = d.Config.withDefaults()
+	if d.Exclusive == nil {
+		d.Exclusive = func(ctx context.Context, step func(context.Context) error) error { return step(ctx) }
+	}
 	return &LeaseService{LeaseDeps: d}
 }
 
@@ -285,7 +291,7 @@ func (s *LeaseService) stepUnless(ctx context.Context, seen uint64) error {
 		return nil
 	}
 	defer s.steps.Add(1)
-	if err := s.step(ctx); err != nil {
+	if err := s.Exclusive(ctx, s.step); err != nil {
 		s.setWarnings(append([]Warning{{Code: WarnLeaseFailed, Text: err.Error()}}, s.lasting()...))
 		return err
 	}
@@ -308,6 +314,9 @@ func (s *LeaseService) Read(ctx context.Context) error {
 }
 
 func (s *LeaseService) step(ctx context.Context) error {
+	if err := s.Book.Refresh(); err != nil {
+		return err
+	}
 	params, err := s.Chain.MarketParams(ctx)
 	if err != nil {
 		return fmt.Errorf("reading market parameters: %w", err)

@@ -75,7 +75,8 @@ type Book struct {
 	chainID string
 	key     ed25519.PrivateKey
 	path    string
-	slack   uint64 // bytes of every account, granted after an unclean end
+	slack   uint64         // bytes of every account, granted after an unclean end
+	shared  SharedPromises // in place of the file; nil with one
 
 	mu       sync.Mutex // guards what follows, never held over I/O
 	accounts map[Account]*bookAccount
@@ -90,6 +91,11 @@ type Book struct {
 type bookAccount struct {
 	promise Promise
 	slack   uint64
+
+	// Where the book is shared: what this process gave, guarded by the book's mu, and whose turn it is
+	// to pay, taken before mu.
+	given given
+	turn  sync.Mutex
 }
 
 // bookBatch collects records that share one fsync.
@@ -292,8 +298,16 @@ func (b *Book) TakeSlack(a Account) uint64 {
 // fails with ErrEscrowDry, signing nothing, when that would cost more than the terms' limit.
 func (b *Book) Pay(a Account, held, received uint64, t Terms) (voucher.Signed, error) {
 	var signed Promise
+	var more uint64
+	end := b.pays(a, held, received)
+	defer func() { end(more, signed) }()
 	err := b.commit(a, func(acc *bookAccount) (Promise, error) {
+		received := received // this function may run more than once
 		base := min(acc.promise.Units, held)
+		if b.shared != nil {
+			base = acc.promise.Units
+			received -= min(received, acc.given.open(held))
+		}
 		if received > math.MaxUint64-base {
 			return Promise{}, fmt.Errorf("lease %d, device %d: %d bytes on top of %d: %w", a.Lease, a.Device, received, base, ErrOverclaim)
 		}
@@ -308,10 +322,11 @@ func (b *Book) Pay(a Account, held, received uint64, t Terms) (voucher.Signed, e
 		if next.Amount.Cmp(t.Limit) > 0 {
 			return Promise{}, fmt.Errorf("lease %d, device %d: %s promised of %s: %w", a.Lease, a.Device, next.Amount.Format(), t.Limit.Format(), ErrEscrowDry)
 		}
-		signed = next
+		signed, more = next, next.Units-acc.promise.Units
 		return next, nil
 	})
 	if err != nil {
+		signed = Promise{}
 		return voucher.Signed{}, err
 	}
 	return voucher.Sign(b.key, voucher.Voucher{
@@ -328,6 +343,9 @@ func (b *Book) Pay(a Account, held, received uint64, t Terms) (voucher.Signed, e
 // commit changes an account's promise by next and returns when it is on disk. Callers that arrive
 // while a write is under way share the following one.
 func (b *Book) commit(a Account, next func(*bookAccount) (Promise, error)) error {
+	if b.shared != nil {
+		return b.commitShared(a, next)
+	}
 	b.mu.Lock()
 	if b.broken != nil {
 		b.mu.Unlock()
@@ -380,6 +398,9 @@ func (b *Book) write(batch *bookBatch) {
 
 // Close marks the book as cleanly ended and closes it. Nothing may be signed afterwards.
 func (b *Book) Close() error {
+	if b.shared != nil {
+		return nil
+	}
 	b.flush.Lock()
 	defer b.flush.Unlock()
 	b.mu.Lock()
