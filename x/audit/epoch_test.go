@@ -636,9 +636,9 @@ func TestAProposerCannotGrindWhatAnHonestOneHasCollected(t *testing.T) {
 	require.Len(t, seeds(false), 22, "every subset of more than half: 15+6+1")
 }
 
-// Blocks cost the same however many epochs are kept and whatever else is in the store.
+// Blocks cost the same however many epochs are kept; nothing else in the store grows. 100 validators.
 func BenchmarkAdvance(b *testing.B) {
-	for _, kept := range []int{1_000, 100_000, 1_000_000} {
+	for _, kept := range []int{1_000, 100_000} { // the most that params allow
 		for _, c := range []struct {
 			name   string
 			offset int64
