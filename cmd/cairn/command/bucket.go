@@ -39,9 +39,11 @@ func (s *session) objects() (*s3.Client, error) {
 		Endpoint: os.Getenv(s3EndpointVariable), AccessKey: os.Getenv(accessKeyVariable), SecretKey: os.Getenv(secretKeyVariable), Region: "us-east-1",
 	}
 	if gateway.Endpoint == "" {
-		if gateway, err = localGateway(home); err != nil {
+		local, err := localGateway(home)
+		if err != nil {
 			return nil, err
 		}
+		gateway = *local.S3
 	}
 	return s3.New(s3.Options{
 		BaseEndpoint: aws.String(gateway.Endpoint),
@@ -145,9 +147,13 @@ type entry struct {
 
 func (s *session) ls() *cobra.Command {
 	var recursive bool
+	var grantFile string
 	c := &cobra.Command{
 		Use: "ls [BUCKET[/PREFIX]]", Short: "List buckets, or what is in one", Args: cobra.MaximumNArgs(1), ValidArgsFunction: s.completePlace,
 		RunE: func(c *cobra.Command, args []string) error {
+			if grantFile != "" {
+				return s.lsGrant(grantFile)
+			}
 			objects, err := s.objects()
 			if err != nil {
 				return err
@@ -185,6 +191,7 @@ func (s *session) ls() *cobra.Command {
 		},
 	}
 	c.Flags().BoolVarP(&recursive, "recursive", "r", false, "everything below, not only the next level")
+	c.Flags().StringVar(&grantFile, "grant", "", "list what this file from cairn share --grant opens, instead of your own")
 	return c
 }
 
@@ -307,10 +314,24 @@ func remove(ctx context.Context, objects *s3.Client, p place, recursive, inside 
 const longestShare = 7 * 24 * time.Hour
 
 func (s *session) share() *cobra.Command {
-	valid := 24 * time.Hour
+	valid, grantFile, reads, sure := 24*time.Hour, "", uint64(3), false
 	c := &cobra.Command{
-		Use: "share BUCKET/KEY", Short: "Make a link with which anyone who reaches your gateway can read one object", Args: cobra.ExactArgs(1), ValidArgsFunction: s.completePlace,
+		Use: "share BUCKET/KEY", Short: "Let others read: by a link to your gateway, or with --grant without it",
+		Long: `Without --grant: makes a link with which anyone who reaches your gateway can read one object.
+
+With --grant FILE: writes a file with which anyone's cairn reads one object, or everything below BUCKET/PREFIX/,
+from the storage nodes themselves, your gateway running or not. Reading is paid from an escrow that you fill
+now, enough to read everything --reads times; what nobody uses comes back when it has expired. The file
+opens what is there now, and nothing that comes later; it cannot be taken back before it expires.`,
+		Example: "  cairn share photos/holiday.jpg\n  cairn share photos/2026/ --grant photos.grant --valid 720h", Args: cobra.ExactArgs(1), ValidArgsFunction: s.completePlace,
 		RunE: func(c *cobra.Command, args []string) error {
+			if grantFile != "" {
+				p, err := parsePlace(args[0])
+				if err != nil {
+					return err
+				}
+				return s.shareGrant(c.Context(), p, grantFile, valid, reads, sure)
+			}
 			p, err := parseObject(args[0])
 			if err != nil {
 				return err
@@ -336,6 +357,9 @@ func (s *session) share() *cobra.Command {
 			})
 		},
 	}
-	c.Flags().DurationVar(&valid, "valid", valid, "how long the link works, at most 168h")
+	c.Flags().DurationVar(&valid, "valid", valid, "how long it works; a link at most 168h")
+	c.Flags().StringVar(&grantFile, "grant", "", "write a grant into this file, instead of making a link")
+	c.Flags().Uint64Var(&reads, "reads", reads, "with --grant: how often everything can be read")
+	c.Flags().BoolVarP(&sure, "yes", "y", false, "with --grant: do not ask before paying")
 	return c
 }

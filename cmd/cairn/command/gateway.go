@@ -273,10 +273,11 @@ func (s *session) gatewayEnv() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			at, err := localGateway(home)
+			gateway, err := localGateway(home)
 			if err != nil {
 				return err
 			}
+			at := *gateway.S3
 			return s.Show(at, func(w writer) {
 				fmt.Fprintf(w, "export AWS_ENDPOINT_URL=%s AWS_DEFAULT_REGION=%s AWS_ACCESS_KEY_ID=%s AWS_SECRET_ACCESS_KEY=%s\n",
 					at.Endpoint, at.Region, at.AccessKey, at.SecretKey)

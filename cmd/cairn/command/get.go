@@ -28,6 +28,7 @@ const fruitless = 3
 
 func (s *session) get() *cobra.Command {
 	var recursive, force bool
+	var grantFile string
 	c := &cobra.Command{
 		Use: "get BUCKET/KEY [FILE|DIRECTORY|-]", Short: "Fetch objects; run it again to go on after a cut",
 		Long: `Fetches an object into a file of the same name here, or into FILE; - is standard output. What is
@@ -39,6 +40,9 @@ on where it stopped, unless the object has changed.`,
 			target := "."
 			if len(args) == 2 {
 				target = args[1]
+			}
+			if grantFile != "" {
+				return s.getGrant(c.Context(), grantFile, args[0], target, recursive, force)
 			}
 			objects, err := s.objects()
 			if err != nil {
@@ -73,6 +77,7 @@ on where it stopped, unless the object has changed.`,
 	}
 	c.Flags().BoolVarP(&recursive, "recursive", "r", false, "everything below a prefix")
 	c.Flags().BoolVar(&force, "force", false, "replace files that exist")
+	c.Flags().StringVar(&grantFile, "grant", "", "read with this file from somebody's cairn share --grant, without a gateway")
 	return c
 }
 

@@ -136,6 +136,27 @@ func TestFromNothingToFiles(t *testing.T) {
 	})
 	require.True(t, string(content) == must(t, "get", "films/holiday.mov", "-"))
 
+	// Shared with a stranger, who has no wallet and reads from the nodes; the gateway is not asked.
+	grantFile := filepath.Join(dir, "films.grant")
+	_, stderr, err = run(t, nil, "share", "films/", "--grant", grantFile, "--valid", "1h")
+	require.Error(t, err)
+	require.Contains(t, stderr, "--yes") // nobody can be asked
+	require.NoFileExists(t, grantFile)
+	var quote struct {
+		Objects int
+		Bytes   int64
+		Escrow  json.Number
+	}
+	require.NoError(t, json.Unmarshal([]byte(must(t, "share", "films/", "--grant", grantFile, "--valid", "1h", "--yes", "--json")), &quote))
+	require.Equal(t, 1, quote.Objects)
+	require.EqualValues(t, len(content), quote.Bytes)
+	_, stderr, err = run(t, nil, "share", "films/", "--grant", grantFile, "--yes")
+	require.Error(t, err)
+	require.Contains(t, stderr, "not replaced")
+	_, stderr, err = run(t, nil, "share", "films/nothing.mov", "--grant", grantFile+"2", "--yes")
+	require.Error(t, err)
+	require.Contains(t, stderr, "no such object")
+
 	// Two nodes vanish and the gateway restarts: the file is still whole.
 	stops[0]()
 	stops[1]()
@@ -162,12 +183,23 @@ func TestFromNothingToFiles(t *testing.T) {
 		Leases []struct{ State string }
 	}
 	require.NoError(t, json.Unmarshal([]byte(must(t, "status", "--json")), &status))
-	require.Len(t, status.Leases, 1)
+	require.Len(t, status.Leases, 2, "the own one, and that of the grant")
 	require.Equal(t, 1, status.Gateway.State.Buckets[0].Objects)
 
 	// The machine is lost. On a new one the words bring everything back.
 	stopGateway()
 	eventually(t, gone(filepath.Join(renterHome, "run", "gateway.json")))
+	stranger := home("stranger", "")
+	require.Contains(t, must(t, "ls", "--grant", grantFile, "--home", stranger), "holiday.mov")
+	fetched := filepath.Join(dir, "fetched")
+	must(t, "get", "--grant", grantFile, "-r", "films/", fetched, "--home", stranger)
+	got, err := os.ReadFile(filepath.Join(fetched, "holiday.mov"))
+	require.NoError(t, err)
+	require.True(t, string(content) == string(got), "what the grant reads is something else")
+	_, stderr, err = run(t, nil, "get", "--grant", grantFile, "other/holiday.mov", "-", "--home", stranger)
+	require.Error(t, err)
+	require.Contains(t, stderr, "does not open")
+
 	newHome := home("new machine", people[providers])
 	t.Setenv("CAIRN_HOME", newHome)
 	require.Contains(t, must(t, "recover"), "recovered everything")

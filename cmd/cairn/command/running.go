@@ -104,19 +104,19 @@ func readRunning(ctx context.Context, home config.Home, name string) *running {
 	return &r
 }
 
-// localGateway is how to reach the gateway of this home.
-func localGateway(home config.Home) (s3Run, error) {
+// localGateway is how to reach the gateway of this home; its S3 is there.
+func localGateway(home config.Home) (running, error) {
 	path := home.Path("run", gatewayRun)
 	body, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return s3Run{}, cli.Hint(fmt.Errorf("no gateway of %s is running", home), "start one in another terminal: cairn gateway s3")
+		return running{}, cli.Hint(fmt.Errorf("no gateway of %s is running", home), "start one in another terminal: cairn gateway s3")
 	}
 	if err != nil {
-		return s3Run{}, fmt.Errorf("looking for the gateway: %w", err)
+		return running{}, fmt.Errorf("looking for the gateway: %w", err)
 	}
 	var r running
 	if err := json.Unmarshal(body, &r); err != nil || r.S3 == nil {
-		return s3Run{}, fmt.Errorf("looking for the gateway: %s is damaged; start the gateway again", path)
+		return running{}, fmt.Errorf("looking for the gateway: %s is damaged; start the gateway again", path)
 	}
-	return *r.S3, nil
+	return r, nil
 }

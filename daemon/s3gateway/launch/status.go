@@ -57,6 +57,7 @@ func (g *gateway) openStatus(context.Context) (err error) {
 	}
 	g.status.HandleJSON("GET /status", func(ctx context.Context) (any, error) { return g.Status(ctx) })
 	g.status.Handle("GET /placement", http.HandlerFunc(g.servePlacement))
+	g.status.Handle("POST /grant", http.HandlerFunc(g.serveGrant))
 	g.status.Check("chain", func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 		defer cancel()

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cairn-network/cairn/core/pass"
 	"github.com/cairn-network/cairn/core/piece"
 	"github.com/cairn-network/cairn/core/voucher"
 	"github.com/cairn-network/cairn/internal/clock"
@@ -26,6 +27,7 @@ type Links struct {
 	clock   clock.Clock
 	timeout time.Duration        // of a dial
 	slack   func(Account) uint64 // Book.TakeSlack
+	pass    *pass.Signed         // shown to nodes; nil for none
 
 	mu     sync.Mutex // guards what follows
 	links  map[Account]*link
@@ -54,6 +56,10 @@ func NewLinks(chainID string, key ed25519.PrivateKey, pool *Pool, book *Book, le
 		links: make(map[Account]*link), owed: make(map[Account]uint64),
 	}
 }
+
+// Show has a pass shown to every node, so that this lease reads what lies under another. Call it before
+// the first connection.
+func (l *Links) Show(p pass.Signed) { l.pass = &p }
 
 // purse pays what connections ask for: they count the bytes that came in, the book signs.
 type purse struct {
@@ -164,7 +170,7 @@ func (l *Links) dial(k *link, a Account, node Node) {
 		began := l.clock.Now()
 		owed := l.takeOwed(a)
 		conn, err := wire.Dial(ctx, node.Endpoint, node.Device, node.Key,
-			wire.Session{ChainID: l.chainID, Lease: a.Lease, Key: l.key},
+			wire.Session{ChainID: l.chainID, Lease: a.Lease, Key: l.key, Pass: l.pass},
 			wire.Options{Vouchers: l.purse, Now: l.clock.Now, Owed: owed})
 		if err != nil {
 			l.addOwed(a, owed)
