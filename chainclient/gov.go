@@ -18,8 +18,8 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
-	stdany "google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/dynamicpb"
+	stdany "google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/cairn-network/cairn/core/price"
 )

@@ -33,6 +33,24 @@ func (AppModule) AutoCLIOptions() *autocliv1.ModuleOptions {
 					PositionalArgs: args("key"),
 				},
 				{
+					RpcMethod:      "Tier",
+					Use:            "tier [device]",
+					Short:          "Show the trust tier of a device, what it proves and what not",
+					PositionalArgs: args("device"),
+				},
+				{
+					RpcMethod:      "Ban",
+					Use:            "ban [device]",
+					Short:          "Show the ban of a device, past or present",
+					PositionalArgs: args("device"),
+				},
+				{
+					RpcMethod:      "Permitted",
+					Use:            "permitted [device] [resource]",
+					Short:          "Say whether a device may sell a resource from where it is",
+					PositionalArgs: args("device", "resource"),
+				},
+				{
 					RpcMethod:      "Nonce",
 					Use:            "nonce [owner]",
 					Short:          "Show the number that the next registration of an owner is signed over",
@@ -100,7 +118,24 @@ func (AppModule) AutoCLIOptions() *autocliv1.ModuleOptions {
 					Example:        "cairnd tx device retire 7 --from owner",
 					PositionalArgs: args("id"),
 				},
-				{RpcMethod: "UpdateParams", Skip: true}, // governance's
+				{
+					RpcMethod:      "Appeal",
+					Use:            "appeal [device] [statement]",
+					Short:          "Ask governance to look again at a ban; statement is the SHA-256 of what voters are to read",
+					PositionalArgs: args("device", "statement"),
+				},
+				{
+					RpcMethod:      "ReclaimAppeal",
+					Use:            "reclaim-appeal [device]",
+					Short:          "Take back the deposit of an appeal that nobody decided in time",
+					PositionalArgs: args("device"),
+				},
+				// Governance's.
+				{RpcMethod: "UpdateParams", Skip: true},
+				{RpcMethod: "UpdateTrust", Skip: true},
+				{RpcMethod: "UpdateRules", Skip: true},
+				{RpcMethod: "Ban", Skip: true},
+				{RpcMethod: "DecideAppeal", Skip: true},
 			},
 		},
 	}

@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/big"
 	"slices"
@@ -69,7 +70,7 @@ func state(name, prefix string) string { return strings.ToLower(strings.TrimPref
 
 func (s *session) device() *cobra.Command {
 	c := &cobra.Command{Use: "device", Short: "Devices on the chain: list, show, hand over, retire"}
-	c.AddCommand(s.deviceList(), s.deviceShow(), s.deviceWhy(), s.deviceTransfer(), s.deviceAccept(), s.deviceOperator(), s.deviceBond(), s.deviceRetire())
+	c.AddCommand(s.deviceList(), s.deviceShow(), s.deviceWhy(), s.deviceTransfer(), s.deviceAccept(), s.deviceOperator(), s.deviceBond(), s.deviceRetire(), s.deviceAttest(), s.deviceTPMKey())
 	return c
 }
 
@@ -160,19 +161,41 @@ func (s *session) deviceShow() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			tier, err := chain.Tier(c.Context(), id)
+			if err != nil {
+				return s.explain(err)
+			}
+			ban, err := chain.Ban(c.Context(), id)
+			if err != nil && !errors.Is(err, chainclient.ErrNotBanned) {
+				return s.explain(err)
+			}
 			result := struct {
 				deviceView
+				Proves       string `json:"tier_proves"`
+				DoesNotProve string `json:"tier_does_not_prove"`
+				Banned       bool   `json:"banned"`
 				// Net of fees, since the device was registered.
 				Earned    price.Amount `json:"earned"`
 				Completed uint64       `json:"completed"`
 				Abandoned uint64       `json:"abandoned"`
 				Offers    []offerView  `json:"offers"`
 				Leases    []itemView   `json:"leases"`
-			}{viewDevice(d), earned, reputation.Completed, reputation.Abandoned, viewOffers(offers), viewItems(items)}
+			}{viewDevice(d), tier.Proves, tier.DoesNotProve, ban.InForce, earned, reputation.Completed, reputation.Abandoned, viewOffers(offers), viewItems(items)}
 			return s.Show(result, func(w writer) {
 				v := result.deviceView
 				fmt.Fprintf(w, "device    %d (%s, %s)\nowner     %s\noperator  %s\nkey       %s\nendpoint  %s\nregion    %s\ndeposit   %s\nbond      %s\ntier      %d\n",
 					v.ID, v.Kind, v.State, v.Owner, v.Operator, v.Key, v.Endpoint, v.Region, coin(d.Deposit.Amount.BigInt(), d.Deposit.Denom), coin(d.Bond.Amount.BigInt(), d.Bond.Denom), v.Tier)
+				fmt.Fprintf(w, "proved    %s\nunproved  %s\n", result.Proves, result.DoesNotProve)
+				for _, a := range tier.Attestations {
+					if a.Void == "" {
+						fmt.Fprintf(w, "attested  tier %d by %s until %s\n", a.Attestation.Tier, a.Attestation.Subject, date(a.Attestation.ExpiresAt))
+					} else {
+						fmt.Fprintf(w, "attested  no longer: %s\n", a.Void)
+					}
+				}
+				if result.Banned {
+					fmt.Fprintf(w, "banned    since %s: %s\n", date(ban.Ban.BannedAt), state(ban.Ban.Reason.String(), "BAN_REASON_"))
+				}
 				fmt.Fprintf(w, "earned    %s\nleases    %d completed, %d abandoned\n", result.Earned.Format(), result.Completed, result.Abandoned)
 				if v.PendingOwner != "" {
 					fmt.Fprintf(w, "offered   to %s, who has not accepted\n", v.PendingOwner)
