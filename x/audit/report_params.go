@@ -23,17 +23,17 @@ const (
 	mostRules         = 64
 )
 
-// defaultReportParams are those of a new chain. Blocks are taken as of 3 s.
+// defaultReportParams are those of a new chain. Blocks are taken as of 2 s.
 func defaultReportParams() auditv1.ReportParams {
 	return auditv1.ReportParams{
 		MinBond:          math.NewIntWithDecimal(1_000, 18),
 		MaxReporters:     32,
 		SlashBps:         wholeBps,
 		BountyBps:        5_000,
-		WindowBlocks:     28_800, // a day
-		DeadlineBlocks:   2_400,  // two hours
-		ServeBlocks:      1_200,  // an hour
-		UnbondingBlocks:  201_600,
+		WindowBlocks:     43_200,  // a day
+		DeadlineBlocks:   3_600,   // two hours
+		ServeBlocks:      1_800,   // an hour
+		UnbondingBlocks:  302_400, // a week
 		MaxPending:       64,
 		MaxDemands:       32,
 		DemandDeposit:    math.NewIntWithDecimal(10, 18),

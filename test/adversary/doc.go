@@ -1,0 +1,2 @@
+// Package adversary plays attackers against whole networks: real consensus, real daemons, real money.
+package adversary
