@@ -18,8 +18,8 @@ func (c *Client) StorageParams(ctx context.Context) (storagev1.Params, error) {
 	return r.Params, nil
 }
 
-// Challenge is what a device is asked in an epoch, and its answer if one came.
-func (c *Client) Challenge(ctx context.Context, device, epoch uint64) (storagev1.Challenge, error) {
+// StorageChallenge is what a device is asked in an epoch, and its answer if one came.
+func (c *Client) StorageChallenge(ctx context.Context, device, epoch uint64) (storagev1.Challenge, error) {
 	r, err := storagev1.NewQueryClient(c.conn).Challenge(ctx, &storagev1.QueryChallengeRequest{Device: device, Epoch: epoch})
 	if err != nil {
 		return storagev1.Challenge{}, fmt.Errorf("asking for the challenge to device %d in epoch %d: %w", device, epoch, queryError(err))

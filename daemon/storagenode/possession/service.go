@@ -27,8 +27,8 @@ import (
 // chainclient.ErrNotFound.
 type Chain interface {
 	CurrentEpoch(ctx context.Context) (auditv1.Epoch, error)
-	// Challenge is what a device is asked in an epoch, with the commitment in force.
-	Challenge(ctx context.Context, device, epoch uint64) (storagev1.Challenge, error)
+	// StorageChallenge is what a device is asked in an epoch, with the commitment in force.
+	StorageChallenge(ctx context.Context, device, epoch uint64) (storagev1.Challenge, error)
 	// Commitment is the latest of a device, ErrNotFound if it never made one.
 	Commitment(ctx context.Context, device uint64) (storagev1.Commitment, error)
 	// Audits are those that wait for a device's answer.
@@ -236,7 +236,7 @@ func (s *Service) watch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	own, err := s.Chain.Challenge(ctx, s.Device, past)
+	own, err := s.Chain.StorageChallenge(ctx, s.Device, past)
 	if err != nil {
 		return err
 	}
@@ -246,7 +246,7 @@ func (s *Service) watch(ctx context.Context) error {
 		if own.Weak || peer.Device == s.Device || peer.LastPassed == past || !draw.Due(own.Terms.PeerOdds) {
 			continue
 		}
-		c, err := s.Chain.Challenge(ctx, peer.Device, past)
+		c, err := s.Chain.StorageChallenge(ctx, peer.Device, past)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -297,7 +297,7 @@ func (s *Service) tree(root merkle.Node) (*tree, error) {
 
 // answer answers the epoch's challenge.
 func (s *Service) answer(ctx context.Context) error {
-	c, err := s.Chain.Challenge(ctx, s.Device, s.epoch)
+	c, err := s.Chain.StorageChallenge(ctx, s.Device, s.epoch)
 	if err != nil {
 		return err
 	}
@@ -459,7 +459,7 @@ func (s *Service) answerAudit(ctx context.Context, a storagev1.Audit) error {
 	// The tree in force when it was opened, and for an inclusion also now.
 	var failed error
 	for _, epoch := range []uint64{a.Epoch, s.epoch} {
-		c, err := s.Chain.Challenge(ctx, s.Device, epoch)
+		c, err := s.Chain.StorageChallenge(ctx, s.Device, epoch)
 		if err != nil {
 			return err
 		}
