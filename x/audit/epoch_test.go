@@ -152,6 +152,10 @@ func all(n int) []int {
 	return list
 }
 
+func TestErrorCodesKeepTheirMeaning(t *testing.T) {
+	stage.GoldenErrors(t, audit.ModuleName, "testdata/errors.golden")
+}
+
 func TestAnEpochTurnsWhenItsTimeHasCome(t *testing.T) {
 	for _, n := range []int{1, 2, 4, 7, 40} {
 		v := newValidators(t, n)
