@@ -30,8 +30,10 @@ func random(seed uint64, size int) []byte {
 // TestSumsAreThoseOfMD5 runs more streams than lanes through a group, of lengths around every border,
 // in writes of all sizes, side by side, and compares each with crypto/md5, also half-way.
 func TestSumsAreThoseOfMD5(t *testing.T) {
-	lengths := []int{0, 1, 63, 64, joinAfter - 1, joinAfter, joinAfter + 63, joinAfter + slotSize, joinAfter + slotSize + 1,
-		joinAfter + 17, 700_001, 3 << 20}
+	lengths := []int{
+		0, 1, 63, 64, 700_001, joinAfter - 1, joinAfter, joinAfter + 17, joinAfter + 63,
+		joinAfter + slotSize, joinAfter + slotSize + 1, 3 << 20,
+	}
 	for name, set := range ways {
 		t.Run(name, func(t *testing.T) {
 			g := new(Group)
