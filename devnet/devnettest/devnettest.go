@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -102,6 +103,9 @@ func free(base int) bool {
 	return true
 }
 
+// built says that programs has been asked for.
+var built atomic.Bool
+
 var programs = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "cairn-programs")
 	if err != nil {
@@ -119,10 +123,20 @@ var programs = sync.OnceValues(func() (string, error) {
 	return dir, nil
 })
 
+// RemovePrograms removes what Programs built: for the TestMain of packages that call it.
+func RemovePrograms() error {
+	if !built.Load() {
+		return nil
+	}
+	dir, err := programs()
+	return errors.Join(err, os.RemoveAll(dir))
+}
+
 // Programs builds cairnd and cairn once a test run and gives the directory that holds them, for
 // Config.BinDir.
 func Programs(t *testing.T) string {
 	t.Helper()
+	built.Store(true)
 	dir, err := programs()
 	if err != nil {
 		t.Fatalf("building the programs: %v", err)

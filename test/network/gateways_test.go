@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -27,7 +28,7 @@ import (
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if err := pgtest.Stop(); err != nil {
+	if err := errors.Join(pgtest.Stop(), devnettest.RemovePrograms()); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		code = 1
 	}
