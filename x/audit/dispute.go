@@ -360,6 +360,24 @@ func (k *Keeper) returnDemands(ctx context.Context, r auditv1.Report) error {
 	return nil
 }
 
+// agreedIn gives the height of the first agreement in a report's round, 0 for none.
+func (k *Keeper) agreedIn(ctx context.Context, o openReport) (first int64, err error) {
+	round, err := k.reports.rounds.Get(ctx, collections.Join(uint32(o.statement.Service), o.statement.Epoch))
+	if err != nil {
+		return 0, errorsmod.Wrapf(err, "reading the round of report %x", o.id)
+	}
+	for _, id := range round.Reports {
+		r, err := k.reportByID(ctx, id)
+		if err != nil {
+			return 0, err
+		}
+		if r.AgreedAt > 0 && r.Status == auditv1.REPORT_STATUS_OPEN && (first == 0 || r.AgreedAt < first) {
+			first = r.AgreedAt
+		}
+	}
+	return first, nil
+}
+
 // lastWindows is how many windows after agreement a report is final whatever is demanded.
 const lastWindows = 3
 
@@ -382,8 +400,12 @@ func (k *Keeper) demand(ctx context.Context, p auditv1.ReportParams, o openRepor
 		return d, errorsmod.Wrapf(ErrField, "depth %d: at most %d", d.Depth, report.MaxDepth)
 	}
 	d.DueAt = height + int64(p.ServeBlocks)
-	if at := o.report.AgreedAt; at > 0 && d.DueAt > at+lastWindows*int64(p.WindowBlocks) {
-		return d, errorsmod.Wrapf(ErrTooLate, "report %x is final in any case at height %d", o.id, at+lastWindows*int64(p.WindowBlocks))
+	at, err := k.agreedIn(ctx, o)
+	if err != nil {
+		return d, err
+	}
+	if at > 0 && d.DueAt > at+lastWindows*int64(p.WindowBlocks) {
+		return d, errorsmod.Wrapf(ErrTooLate, "the round of report %x ends in any case at height %d", o.id, at+lastWindows*int64(p.WindowBlocks))
 	}
 	key := collections.Join(o.id[:], d.Demander)
 	if has, err := k.reports.demands.Has(ctx, key); err != nil || has {

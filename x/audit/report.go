@@ -492,6 +492,9 @@ func (k *Keeper) finalize(ctx context.Context, service score.Service) (epoch uin
 			}
 			continue
 		}
+		if waits, err := k.expire(ctx, params.Report, round); err != nil || waits {
+			return epoch, err
+		}
 		winner, err := k.due(ctx, params.Report, service, round)
 		if err != nil || winner == nil {
 			return epoch, err
@@ -502,6 +505,48 @@ func (k *Keeper) finalize(ctx context.Context, service score.Service) (epoch uin
 		epoch = round.Epoch
 	}
 	return epoch, nil
+}
+
+// expire rejects the reports of a round that were asked for data and did not show it in time, and
+// says whether a demand on any of them has time left: a lie that nobody agreed with must not escape
+// with its round.
+func (k *Keeper) expire(ctx context.Context, p auditv1.ReportParams, round auditv1.Round) (waits bool, err error) {
+	height := sdk.UnwrapSDKContext(ctx).BlockHeight()
+	for _, id := range round.Reports {
+		r, err := k.reportByID(ctx, id)
+		if err != nil {
+			return false, err
+		}
+		if r.Status != auditv1.REPORT_STATUS_OPEN || r.DemandsOpen == 0 {
+			continue
+		}
+		o, err := k.disputed(ctx, p, id)
+		if errors.Is(err, ErrVoid) {
+			continue // nobody can answer for it any more, nor has to
+		}
+		if err != nil {
+			return false, err
+		}
+		late := ""
+		err = k.reports.demands.Walk(ctx, collections.NewPrefixedPairRange[[]byte, string](id),
+			func(_ demandKey, d auditv1.Demand) (bool, error) {
+				if d.DueAt < height {
+					late = d.Demander
+				}
+				return late != "", nil
+			})
+		if err != nil {
+			return false, errorsmod.Wrapf(err, "reading demands on report %x", id)
+		}
+		if late == "" {
+			waits = true
+			continue
+		}
+		if _, err := k.withheld(ctx, p, o, late); err != nil {
+			return false, err
+		}
+	}
+	return waits, nil
 }
 
 // oldest gives the round of a service that comes next.

@@ -211,8 +211,9 @@ var lies = []struct {
 			require.ErrorIs(tb, err, audit.ErrProof)
 			_, err = c.msg.ReportWithheld(c.Ctx, &auditv1.MsgReportWithheld{Sender: disputer(5), Report: idOf(s), Demander: by})
 			require.ErrorIs(tb, err, audit.ErrTooEarly)
-			c.blocks(tb, 9)
-			require.Zero(tb, c.finalize(tb), "an open demand keeps it from becoming final")
+			c.blocks(tb, 4)
+			require.Zero(tb, c.finalize(tb))
+			c.blocks(tb, 5)
 			return c.msg.ReportWithheld(c.Ctx, &auditv1.MsgReportWithheld{Sender: disputer(5), Report: idOf(s), Demander: by})
 		},
 	},
@@ -716,4 +717,31 @@ func TestReportParamsHaveBounds(t *testing.T) {
 		_, err = c.msg.UpdateParams(c.Ctx, &auditv1.MsgUpdateParams{Authority: governance, Params: params})
 		require.ErrorIs(t, err, audit.ErrParams)
 	}
+}
+
+// A lie that nobody agrees with does not escape with its round: who is asked for its data and does
+// not show it is rejected when the round would end.
+func TestALoneLieDoesNotEscape(t *testing.T) {
+	c := newCourt(t)
+	c.reporters(t, 4)
+	epoch := c.turn(t)
+	honest := c.honest(t, epoch, nil)
+	lie := c.honest(t, epoch, nil)
+	lie.Output.Hash[0] ^= 1
+	c.mustPost(t, honest, 1, 2, 3)
+	c.mustPost(t, lie, 0)
+	c.blocks(t, 7)
+	by := disputer(0)
+	c.rich(by)
+	_, err := c.msg.DemandData(c.Ctx, &auditv1.MsgDemandData{Demander: by, Report: idOf(lie), Tree: auditv1.DATA_TREE_OUTPUT})
+	require.NoError(t, err)
+	c.blocks(t, 4)
+	require.Zero(t, c.finalize(t), "the window has passed, the demand is open")
+	c.blocks(t, 1)
+	require.EqualValues(t, epoch, c.finalize(t))
+	require.Equal(t, honest.Output, c.finals[0].root)
+	require.EqualValues(t, 10_000+bond/2, c.balance(by))
+	r, err := c.query.Reporter(c.Ctx, &auditv1.QueryReporterRequest{Address: reporterN(0)})
+	require.NoError(t, err)
+	require.True(t, r.Reporter.Bond.IsZero())
 }

@@ -67,10 +67,14 @@ func (k *Keeper) setReporter(ctx context.Context, r auditv1.Reporter) error {
 		return err
 	}
 	after := sum.Sub(counts(before)).Add(counts(r))
-	if !after.Equal(sum) {
-		if err := k.reports.bonded.Set(ctx, after); err != nil {
-			return errorsmod.Wrap(err, "writing the sum of bonds")
-		}
+	switch {
+	case after.IsZero(): // as where there never was a bond
+		err = k.reports.bonded.Remove(ctx)
+	case !after.Equal(sum):
+		err = k.reports.bonded.Set(ctx, after)
+	}
+	if err != nil {
+		return errorsmod.Wrap(err, "writing the sum of bonds")
 	}
 	return errorsmod.Wrapf(k.reports.reporters.Set(ctx, r.Address, r), "writing reporter %s", r.Address)
 }
