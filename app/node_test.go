@@ -273,7 +273,9 @@ func TestGenesisByCommands(t *testing.T) {
 	run("genesis", "add-genesis-account", "alice", "1000.5CAIRN")
 	run("genesis", "gentx", "alice", "100CAIRN")
 	run("genesis", "collect-gentxs")
+	run("genesis", "add-beacon-key", alice)
 	run("genesis", "validate")
+	require.Contains(t, run("beacon-key", "show", alice), "cairnd tx audit announce-beacon-key ")
 	_, err := tryCairnd(t, append([]string{"init", "again"}, in...)...)
 	require.ErrorContains(t, err, "--overwrite")
 
