@@ -20,7 +20,6 @@ import (
 	// Interfaces whose parameters and messages this package reads by their descriptors.
 	_ "github.com/cairn-network/cairn/api/cairn/audit/v1"
 	_ "github.com/cairn-network/cairn/api/cairn/reward/v1"
-
 	"github.com/cairn-network/cairn/core/address"
 	"github.com/cairn-network/cairn/core/price"
 )

@@ -6,8 +6,6 @@
 package tpm
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -55,7 +53,7 @@ type Key struct {
 	auth   tpm2.Session
 	// Public is the key's TPMT_PUBLIC.
 	Public []byte
-	point  *ecdsa.PublicKey // nil for RSA
+	point  []byte // SEC 1 section 2.3.3, uncompressed; nil for RSA
 }
 
 // signing is the template of a P-256 key that signs with ECDSA and SHA-256. label makes keys of one
@@ -124,7 +122,10 @@ func (t *TPM) primary(what string, hierarchy tpm2.TPMHandle, template tpm2.TPMTP
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("reading the %s: %w", what, err), k.Close())
 		}
-		k.point = &ecdsa.PublicKey{Curve: elliptic.P256(), X: new(big.Int).SetBytes(point.X.Buffer), Y: new(big.Int).SetBytes(point.Y.Buffer)}
+		k.point = make([]byte, 65)
+		k.point[0] = 4
+		new(big.Int).SetBytes(point.X.Buffer).FillBytes(k.point[1:33])
+		new(big.Int).SetBytes(point.Y.Buffer).FillBytes(k.point[33:])
 	}
 	return k, nil
 }
@@ -138,7 +139,9 @@ func (k *Key) Close() error {
 }
 
 // Compressed is a P-256 key as the chain registers it (SEC 1 section 2.3.3), 33 bytes.
-func (k *Key) Compressed() []byte { return elliptic.MarshalCompressed(k.point.Curve, k.point.X, k.point.Y) }
+func (k *Key) Compressed() []byte {
+	return append([]byte{2 | k.point[64]&1}, k.point[1:33]...)
+}
 
 func (k *Key) handleWithAuth() tpm2.AuthHandle {
 	return tpm2.AuthHandle{Handle: k.handle, Name: k.name, Auth: k.auth}
