@@ -709,7 +709,7 @@ func (m *QueryChallengeRequest) GetDevice() uint64 {
 
 type QueryChallengeResponse struct {
 	Epoch uint64 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
-	// 32 bytes.
+	// core/attest.Statement: what keys sign; a TPM takes its SHA-256 as qualifying data.
 	Challenge []byte `protobuf:"bytes,2,opt,name=challenge,proto3" json:"challenge,omitempty"`
 }
 
