@@ -263,10 +263,10 @@ func (s *story) renterReads() {
 		defer close(done)
 		random := rand.New(rand.NewPCG(1, 2))
 		dir := s.TempDir()
-		for ctx.Err() == nil {
+		for range time.Tick(500 * time.Millisecond) {
 			name := fmt.Sprintf("photo-%02d.raw", random.IntN(files))
 			back := filepath.Join(dir, "back")
-			_, err := s.try(s.gatewayHome(), "get", "photos/"+filepath.Base(s.files)+"/"+name, back)
+			_, err := s.try(s.gatewayHome(), "get", "photos/"+name, back)
 			if ctx.Err() != nil {
 				return
 			}
@@ -275,6 +275,7 @@ func (s *story) renterReads() {
 			if err != nil || !bytes.Equal(want, got) {
 				s.readErrors.Add(1)
 				s.Logf("reading %s: %v", name, err)
+				return
 			}
 			s.reads.Add(1)
 			_ = os.Remove(back)
