@@ -80,7 +80,9 @@ func printBeaconKey(cmd *cobra.Command, key beacon.PrivateKey, operator string) 
 	}
 	clientCtx := client.GetClientContextFromCmd(cmd)
 	public, proof := key.Public(), key.ProveOwner(clientCtx.ChainID, validator)
-	return clientCtx.PrintRaw(mustJSON(struct {
+	encoder := json.NewEncoder(cmd.OutOrStdout()) // not as YAML, which would fold the command over lines
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(struct {
 		Validator string `json:"validator"`
 		ChainID   string `json:"chain_id"`
 		Key       string `json:"key"`
@@ -89,15 +91,7 @@ func printBeaconKey(cmd *cobra.Command, key beacon.PrivateKey, operator string) 
 	}{
 		sdk.ValAddress(validator[:]).String(), clientCtx.ChainID, hex.EncodeToString(public[:]), hex.EncodeToString(proof[:]),
 		fmt.Sprintf("cairnd tx audit announce-beacon-key %x %x --from %s", public, proof, sdk.AccAddress(validator[:])),
-	}))
-}
-
-func mustJSON(v any) json.RawMessage {
-	raw, err := json.Marshal(v)
-	if err != nil {
-		panic(err) // of strings
-	}
-	return raw
+	})
 }
 
 // addBeaconKeyCommand puts a beacon key into the genesis, so that a network's first epochs have beacons.
