@@ -4,6 +4,11 @@ import (
 	"fmt"
 
 	servertypes "github.com/cosmos/cosmos-sdk/server/types"
+	storetypes "github.com/cosmos/cosmos-sdk/store/v2/types"
+	sdk "github.com/cosmos/cosmos-sdk/types"
+	authsigning "github.com/cosmos/cosmos-sdk/x/auth/signing"
+	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
+	govtypes "github.com/cosmos/cosmos-sdk/x/gov/types"
 	evmante "github.com/cosmos/evm/ante"
 	antetypes "github.com/cosmos/evm/ante/types"
 	evmflags "github.com/cosmos/evm/server/flags"
@@ -32,6 +37,24 @@ func (app *App) buildAnte(options servertypes.AppOptions) error {
 	if err := handler.Validate(); err != nil {
 		return fmt.Errorf("ante handler: %w", err)
 	}
-	app.SetAnteHandler(evmante.NewAnteHandler(handler))
+	app.SetAnteHandler(asGovernance(evmante.NewAnteHandler(handler)))
 	return nil
+}
+
+// asGovernance lets simulations run messages in governance's name, so that people see what a proposal
+// would do, or be refused for, before they vote. A simulation checks no signature and keeps nothing;
+// in a block governance signs nothing, and its account is refused like every module's.
+func asGovernance(next sdk.AnteHandler) sdk.AnteHandler {
+	governance := authtypes.NewModuleAddress(govtypes.ModuleName)
+	return func(ctx sdk.Context, tx sdk.Tx, simulate bool) (sdk.Context, error) {
+		signed, ok := tx.(authsigning.SigVerifiableTx)
+		if !simulate || !ok {
+			return next(ctx, tx, simulate)
+		}
+		signers, err := signed.GetSigners()
+		if err != nil || len(signers) != 1 || !governance.Equals(sdk.AccAddress(signers[0])) {
+			return next(ctx, tx, simulate)
+		}
+		return ctx.WithGasMeter(storetypes.NewGasMeter(blockGas)), nil
+	}
 }

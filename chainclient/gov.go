@@ -248,6 +248,9 @@ func (c *Client) Propose(ctx context.Context, title, summary string, deposit pri
 	if !deposit.IsZero() {
 		m.InitialDeposit = []*basev1beta1.Coin{{Denom: Denom, Amount: deposit.String()}}
 	}
+	if len(messages) == 0 {
+		m.Metadata = title // the chain wants one of the two
+	}
 	for _, message := range messages {
 		m.Messages = append(m.Messages, &stdany.Any{TypeUrl: message.TypeUrl, Value: message.Value})
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -16,8 +17,10 @@ import (
 	"cosmossdk.io/math"
 	"github.com/cosmos/cosmos-sdk/codec"
 	sdk "github.com/cosmos/cosmos-sdk/types"
+	govv1 "github.com/cosmos/cosmos-sdk/x/gov/types/v1"
 	"github.com/stretchr/testify/require"
 
+	auditv1 "github.com/cairn-network/cairn/api/cairn/audit/v1"
 	devicev1 "github.com/cairn-network/cairn/api/cairn/device/v1"
 	"github.com/cairn-network/cairn/app/node"
 	"github.com/cairn-network/cairn/chainclient/wallet"
@@ -252,7 +255,16 @@ func runChain(t *testing.T, dir string, people []string, set func(node.Config)) 
 	}
 	genesis.Validators = []node.Validator{{Moniker: "test", Operator: genesis.Accounts[0].Address, Key: identity.ConsensusKey, Stake: math.NewInt(1e18)}}
 	genesis.Edit = func(cdc codec.JSONCodec, state map[string]json.RawMessage) error {
-		return node.SetModule(cdc, state, "device", func(g *devicev1.GenesisState) { g.Params.UnbondingSeconds = 1 })
+		return errors.Join(
+			node.SetModule(cdc, state, "device", func(g *devicev1.GenesisState) { g.Params.UnbondingSeconds = 1 }),
+			node.SetModule(cdc, state, "audit", func(g *auditv1.GenesisState) { g.Params.Beacon.EpochBlocks, g.Params.Beacon.RetainEpochs = 10, 100_000 }),
+			node.SetModule(cdc, state, "gov", func(g *govv1.GenesisState) {
+				voting, expedited := 5*time.Second, 2*time.Second
+				g.Params.VotingPeriod, g.Params.ExpeditedVotingPeriod = &voting, &expedited
+				g.Params.MinDeposit[0].Amount = math.NewInt(1e18).MulRaw(10)
+				g.Params.ExpeditedMinDeposit[0].Amount = math.NewInt(1e18).MulRaw(50)
+			}),
+		)
 	}
 	document, err := genesis.Document()
 	require.NoError(t, err)
