@@ -10,11 +10,11 @@ import (
 type FaultKind uint8
 
 const (
-	// FaultSums: a node is not the sum of its children, or they are not where the shape has them.
+	// FaultSums says that a node is not the sum of its children, or they are not where the shape has them.
 	FaultSums FaultKind = 1
-	// FaultLeaf: a leaf's node carries other sums than the leaf.
+	// FaultLeaf says that a leaf's node carries other sums than the leaf.
 	FaultLeaf FaultKind = 2
-	// FaultOrder: a leaf's device is not above that of the leaf before.
+	// FaultOrder says that a leaf's device is not above that of the leaf before.
 	FaultOrder FaultKind = 3
 )
 
@@ -34,9 +34,10 @@ type FaultOf[L Leaf] struct {
 	Before, After ProofOf[L]
 }
 
-// Fault is of a report's tree, InputFault of its inputs' tree.
 type (
-	Fault      = FaultOf[score.Account]
+	// Fault is of a report's tree.
+	Fault = FaultOf[score.Account]
+	// InputFault is of the inputs' tree.
 	InputFault = FaultOf[Input]
 )
 

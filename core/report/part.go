@@ -21,9 +21,10 @@ type PartOf[L Leaf] struct {
 	Below []Entry[L]
 }
 
-// Part is of a report's tree, InputPart of its inputs' tree.
 type (
-	Part      = PartOf[score.Account]
+	// Part is of a report's tree.
+	Part = PartOf[score.Account]
+	// InputPart is of the inputs' tree.
 	InputPart = PartOf[Input]
 )
 

@@ -131,10 +131,10 @@ type ProofOf[L Leaf] struct {
 	Path
 }
 
-// Proof leads from a device's account to the root of a report; 1,146 bytes in a tree of a million.
-// InputProof leads from a device's input to the input root.
 type (
-	Proof      = ProofOf[score.Account]
+	// Proof leads from a device's account to the root of a report; 1,146 bytes in a tree of a million.
+	Proof = ProofOf[score.Account]
+	// InputProof leads from a device's input to the input root.
 	InputProof = ProofOf[Input]
 )
 
@@ -204,9 +204,10 @@ type AbsenceOf[L Leaf] struct {
 	Before, After *ProofOf[L]
 }
 
-// Absence is of a device's account, InputAbsence of its input.
 type (
-	Absence      = AbsenceOf[score.Account]
+	// Absence is of a device's account.
+	Absence = AbsenceOf[score.Account]
+	// InputAbsence is of a device's input.
 	InputAbsence = AbsenceOf[Input]
 )
 
@@ -313,9 +314,10 @@ type PlaceOf[L Leaf] struct {
 	Absent *AbsenceOf[L]
 }
 
-// Place is of a device's account, InputPlace of its input.
 type (
-	Place      = PlaceOf[score.Account]
+	// Place is of a device's account.
+	Place = PlaceOf[score.Account]
+	// InputPlace is of a device's input.
 	InputPlace = PlaceOf[Input]
 )
 

@@ -126,11 +126,8 @@ func TestReportsThatCannotBe(t *testing.T) {
 
 	// The sum of what was ever earned never falls.
 	second := c.turn(t)
-	for epoch := uint64(2); epoch <= second; epoch++ {
-		less := say(t, score.Storage, epoch, c.facts[epoch], first, func(a []score.Account) []score.Account { return a[:1] })
-		require.ErrorIs(t, c.post(0, less), audit.ErrTotals)
-		break
-	}
+	less := say(t, score.Storage, second, c.facts[second], first, func(a []score.Account) []score.Account { return a[:1] })
+	require.ErrorIs(t, c.post(0, less), audit.ErrTotals)
 }
 
 // lies are all the ways in which a root can be false, each with the dispute that shows it.
