@@ -85,10 +85,7 @@ func copied(t *testing.T, params reflect.Value) reflect.Value {
 	return to
 }
 
-var (
-	intType  = reflect.TypeFor[sdkmath.Int]()
-	coinType = reflect.TypeFor[sdk.Coin]()
-)
+var intType = reflect.TypeFor[sdkmath.Int]()
 
 // leaf is a field of parameters, at any depth.
 type leaf struct {

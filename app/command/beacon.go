@@ -68,7 +68,7 @@ func operatorBytes(text string) ([beacon.ValidatorSize]byte, error) {
 		raw, err = app.AddressCodec().StringToBytes(text)
 	}
 	if err != nil || len(raw) != beacon.ValidatorSize {
-		return [beacon.ValidatorSize]byte{}, fmt.Errorf("%q is no operator: give its account, cairn1..., or cairnvaloper1...", text)
+		return [beacon.ValidatorSize]byte{}, fmt.Errorf("%q is no operator: give its account (cairn1) or its validator address (cairnvaloper1)", text)
 	}
 	return [beacon.ValidatorSize]byte(raw), nil
 }

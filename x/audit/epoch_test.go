@@ -11,7 +11,6 @@ import (
 	"testing"
 
 	"cosmossdk.io/math"
-	storetypes "github.com/cosmos/cosmos-sdk/store/v2/types"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
 	govtypes "github.com/cosmos/cosmos-sdk/x/gov/types"
@@ -497,7 +496,7 @@ func TestAFailingHookIsUndoneRecordedAndAlone(t *testing.T) {
 		audit.Hook{Name: "index", Hooks: badly(3, func(context.Context) error { var none []int; _ = none[len(none)]; return nil })},
 		audit.Hook{Name: "odd", Hooks: badly(4, func(context.Context) error { panic(&struct{ a int }{1}) })},
 		audit.Hook{Name: "gas", Hooks: badly(5, func(ctx context.Context) error {
-			sdk.UnwrapSDKContext(ctx).GasMeter().ConsumeGas(storetypes.Gas(audit.DefaultParams().Beacon.HookGas+1), "walking every device")
+			sdk.UnwrapSDKContext(ctx).GasMeter().ConsumeGas(audit.DefaultParams().Beacon.HookGas+1, "walking every device")
 			return nil
 		})},
 		audit.Hook{Name: "last", Hooks: well(6)},
