@@ -6,6 +6,7 @@ import (
 	"crypto/md5"
 	"crypto/rand"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -131,7 +132,7 @@ func floorSocket(ctx context.Context, client, server *tls.Config) error {
 		defer c.Close()
 		b := make([]byte, 64<<10)
 		for {
-			if _, err := c.Read(b); err == io.EOF {
+			if _, err := c.Read(b); errors.Is(err, io.EOF) {
 				return nil
 			} else if err != nil {
 				return err

@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"cosmossdk.io/math"
-	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	"github.com/cairn-network/cairn/x/device"
 	"github.com/cairn-network/cairn/x/internal/stage"
@@ -58,7 +57,7 @@ func TestSlashRefusesNonsense(t *testing.T) {
 		"all of it, all bounty": {id, 10_000, 10_000, nil},
 	} {
 		before := f.Hash()
-		_, err := f.keeper.Slash(f.Ctx, c.id, c.bps, sdk.AccAddress(stage.Account(7)), c.bounty, name)
+		_, err := f.keeper.Slash(f.Ctx, c.id, c.bps, stage.Account(7), c.bounty, name)
 		if !errors.Is(err, c.want) || err != nil && f.Hash() != before {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
 		}

@@ -51,10 +51,10 @@ const (
 	ModuleName = "storage"
 	// StoreKey is the name of the module's store.
 	StoreKey = ModuleName
-	// Resource is what the market calls bytes at rest, and Kind what the registry calls a device that
-	// sells them.
+	// Resource is what the market calls bytes at rest.
 	Resource = "storage"
-	Kind     = "storage"
+	// Kind is what the registry calls a device that sells them.
+	Kind = "storage"
 )
 
 // Keeper is the module's state. Addresses in it are spelled canonically (bech32).

@@ -1,10 +1,9 @@
 package storage
 
 import (
+	errorsmod "cosmossdk.io/errors"
 	"cosmossdk.io/math"
 	sdk "github.com/cosmos/cosmos-sdk/types"
-
-	errorsmod "cosmossdk.io/errors"
 
 	storagev1 "github.com/cairn-network/cairn/api/cairn/storage/v1"
 	"github.com/cairn-network/cairn/core/price"

@@ -422,7 +422,7 @@ func (g *gateway) fault(err error) (s3.Fault, bool) {
 		{chainclient.ErrInsufficientFunds, "ServiceUnavailable", "put money on the gateway's account"},
 	} {
 		if errors.Is(err, f.is) {
-			if f.is == renter.ErrTooFewNodes {
+			if errors.Is(f.is, renter.ErrTooFewNodes) {
 				f.next = g.shortage(err)
 			}
 			return s3.Fault{Code: f.code, Status: http.StatusServiceUnavailable, Message: fmt.Sprintf("%s: %s.", err, f.next)}, true

@@ -88,11 +88,11 @@ func (c *chain) result() error {
 	return nil
 }
 
-func (c *chain) CommitTree(_ context.Context, m *storagev1.MsgCommitTree) (r storagev1.MsgCommitTreeResponse, err error) {
+func (c *chain) CommitTree(ctx context.Context, m *storagev1.MsgCommitTree) (r storagev1.MsgCommitTreeResponse, err error) {
 	if c.refuse != nil {
 		return r, c.refuse
 	}
-	if last, _ := c.Commitment(nil, device); m.Version != last.Version+1 {
+	if last, _ := c.Commitment(ctx, device); m.Version != last.Version+1 {
 		return r, fmt.Errorf("version %d after %d", m.Version, last.Version)
 	}
 	c.commitments = append(c.commitments, storagev1.Commitment{Device: m.Device, Version: m.Version, Root: m.Root, Total: m.Total, Since: c.epoch + 1})
@@ -175,7 +175,7 @@ func (s *shelf) Delete(lease uint64, ids []piece.ID) error {
 
 func (s *shelf) Changes() uint64 { return s.changes }
 
-func (s *shelf) put(lease uint64, n int, size int) Key {
+func (s *shelf) put(lease uint64, n, size int) Key {
 	k := Key{lease, piece.ID(sha256.Sum256(fmt.Appendf(nil, "piece %d", n)))}
 	data := make([]byte, size)
 	random := rand.New(rand.NewPCG(uint64(n), 1))
