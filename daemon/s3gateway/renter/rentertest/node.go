@@ -15,6 +15,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/cairn-network/cairn/core/piece"
@@ -100,6 +101,11 @@ func (n *Node) Start() error {
 		addr = "127.0.0.1:0"
 	}
 	l, err := net.Listen("tcp", addr)
+	// While the node was down its port may have become the near end of somebody's connection.
+	for try := 0; errors.Is(err, syscall.EADDRINUSE) && try < 300; try++ {
+		time.Sleep(100 * time.Millisecond)
+		l, err = net.Listen("tcp", addr)
+	}
 	if err != nil {
 		return fmt.Errorf("starting node %d: %w", n.Device, err)
 	}
