@@ -233,9 +233,12 @@ type commit struct {
 	} `json:"signed_header"`
 }
 
+// commit gives a block as validator i has it, which may have it a moment after the others.
 func (v *validators) commit(i int, height int64) (c commit) {
 	v.t.Helper()
-	require.NoError(v.t, v.ask(i, fmt.Sprintf("commit?height=%d", height), &c))
+	require.Eventually(v.t, func() bool {
+		return v.ask(i, fmt.Sprintf("commit?height=%d", height), &c) == nil
+	}, time.Minute, 200*time.Millisecond, "block %d of validator %d", height, i)
 	return c
 }
 
