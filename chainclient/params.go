@@ -8,12 +8,14 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	gogoproto "github.com/cosmos/gogoproto/proto"
 	anypb "github.com/cosmos/gogoproto/types/any"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protodesc"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/dynamicpb"
 
@@ -43,9 +45,25 @@ func service(module string) protoreflect.FullName {
 	return protoreflect.FullName("cairn." + module + ".v1.Query")
 }
 
+// descriptors are those of all linked files, each joined to those that it imports: in the resolver of
+// the registry a file that was registered before its imports knows them by name alone.
+var descriptors = sync.OnceValue(func() interface {
+	FindDescriptorByName(protoreflect.FullName) (protoreflect.Descriptor, error)
+} {
+	linked, err := gogoproto.MergedGlobalFileDescriptors()
+	if err != nil {
+		return gogoproto.HybridResolver
+	}
+	joined, err := protodesc.FileOptions{AllowUnresolvable: true}.NewFiles(linked)
+	if err != nil {
+		return gogoproto.HybridResolver
+	}
+	return joined
+})
+
 // find gives a descriptor by its name.
 func find[D protoreflect.Descriptor](name protoreflect.FullName) (d D, ok bool) {
-	found, err := gogoproto.HybridResolver.FindDescriptorByName(name)
+	found, err := descriptors().FindDescriptorByName(name)
 	if err != nil {
 		return d, false
 	}
