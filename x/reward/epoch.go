@@ -218,14 +218,65 @@ func (k *Keeper) EndBlock(ctx context.Context) error {
 		return nil
 	}
 	oldest := current.Number - params.RetainEpochs
-	if left, err = prune(ctx, k.facts, left, func(key epochItemKey) bool { return key.K1() < oldest }); err != nil {
-		return errorsmod.Wrap(err, "removing facts")
+	return k.forget(ctx, oldest, left)
+}
+
+// forget removes what epochs before oldest left behind, at most so many entries: one epoch after the
+// other, and of each its totals last, so that only the first epoch that is kept may be there in part.
+func (k *Keeper) forget(ctx context.Context, oldest uint64, most int) error {
+	for most > 0 {
+		first, some, err := k.firstEpoch(ctx)
+		if err != nil || !some || first >= oldest {
+			return err
+		}
+		if most, err = prune(ctx, k.facts, most, func(key epochItemKey) bool { return key.K1() == first }); err != nil {
+			return errorsmod.Wrap(err, "removing facts")
+		}
+		if most, err = prune(ctx, k.cells, most, func(key epochItemKey) bool { return key.K1() == first }); err != nil {
+			return errorsmod.Wrap(err, "removing cells")
+		}
+		if most, err = prune(ctx, k.totals, most, func(key epochKey) bool { return key.K1() == first }); err != nil {
+			return errorsmod.Wrap(err, "removing totals")
+		}
 	}
-	if left, err = prune(ctx, k.cells, left, func(key epochItemKey) bool { return key.K1() < oldest }); err != nil {
-		return errorsmod.Wrap(err, "removing cells")
+	return nil
+}
+
+// firstEpoch gives the first epoch that anything is kept of.
+func (k *Keeper) firstEpoch(ctx context.Context) (epoch uint64, some bool, err error) {
+	earliest := func(first uint64, any bool) {
+		if any && (!some || first < epoch) {
+			epoch, some = first, true
+		}
 	}
-	_, err = prune(ctx, k.totals, left, func(key epochKey) bool { return key.K1() < oldest })
-	return errorsmod.Wrap(err, "removing totals")
+	fact, any, err := firstKey(ctx, k.facts)
+	if err != nil {
+		return 0, false, errorsmod.Wrap(err, "reading facts")
+	}
+	earliest(fact.K1(), any)
+	cell, any, err := firstKey(ctx, k.cells)
+	if err != nil {
+		return 0, false, errorsmod.Wrap(err, "reading cells")
+	}
+	earliest(cell.K1(), any)
+	total, any, err := firstKey(ctx, k.totals)
+	if err != nil {
+		return 0, false, errorsmod.Wrap(err, "reading totals")
+	}
+	earliest(total.K1(), any)
+	return epoch, some, nil
+}
+
+// firstKey gives the first key of a map, false if it is empty.
+func firstKey[K, V any](ctx context.Context, m collections.Map[K, V]) (key K, some bool, err error) {
+	iterator, err := m.Iterate(ctx, nil)
+	if err != nil {
+		return key, false, err
+	}
+	if some = iterator.Valid(); some {
+		key, err = iterator.Key()
+	}
+	return key, some, firstOf(err, iterator.Close())
 }
 
 // prune removes entries from the beginning of a map while they are old, at most so many, and gives how

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	stdmath "math"
 	"slices"
 
 	errorsmod "cosmossdk.io/errors"
@@ -67,11 +68,17 @@ func (k *Keeper) checkEscrow(ctx context.Context) error {
 // checkSums: INV-POOLS: of every epoch that is wholly kept, totals are the sums over devices and cells,
 // and a cell's units are those of its devices.
 func checkSums(g *rewardv1.GenesisState) error {
-	if len(g.Epochs) == 0 {
-		return nil
+	// Removal goes epoch by epoch and takes totals last: the oldest may be there in part.
+	oldest := uint64(stdmath.MaxUint64)
+	for _, f := range g.Devices {
+		oldest = min(oldest, f.Epoch)
 	}
-	// Removal goes by epoch and takes devices and cells first: the oldest may be there in part.
-	oldest := g.Epochs[0].Epoch
+	for _, c := range g.Cells {
+		oldest = min(oldest, c.Epoch)
+	}
+	for _, t := range g.Epochs {
+		oldest = min(oldest, t.Epoch)
+	}
 	type cell struct {
 		epoch   uint64
 		service uint32
