@@ -8,5 +8,9 @@ echo "== real clients, large: 1 GiB multipart, 10,000 objects"
 go test -count=1 -timeout 60m -run 'TestClients' -v ./test/network
 echo "== kill -9: a third of the nodes; gateway, node and chain at random, $CAIRN_ROUNDS rounds"
 go test -count=1 -timeout 180m -run 'TestFourOfTwelveKilled|TestRandomKills' -v ./test/network
+echo "== state machines, ${RAPID_CHECKS:=1000} new draws each"
+export RAPID_CHECKS
+mapfile -t machines < <(grep -rl --include='*_test.go' 'rapid.Check(' . | xargs -n1 dirname | sort -u)
+go test -count=1 -timeout 180m -run 'Machine|Rapid|Random|Propert' "${machines[@]}"
 echo "== fuzz targets, 60 s each"
 FUZZTIME=60s tools/fuzz.sh
