@@ -34,7 +34,7 @@ type Receipt struct {
 	Lease, Device uint64
 	ID            ID
 	Root          Root
-	// Size in bytes, at most MaxSize.
+	// Size in bytes, 1 to MaxSize: nobody can be asked to show a piece of nothing.
 	Size uint32
 	// Expiry and IssuedAt are Unix seconds.
 	Expiry, IssuedAt int64
@@ -50,8 +50,8 @@ func (r Receipt) Check() error {
 		return fmt.Errorf("%w: lease is 0", ErrReceipt)
 	case r.Device == 0:
 		return fmt.Errorf("%w: device is 0", ErrReceipt)
-	case r.Size > MaxSize:
-		return fmt.Errorf("%w: size is %d, want at most %d", ErrReceipt, r.Size, MaxSize)
+	case r.Size == 0 || r.Size > MaxSize:
+		return fmt.Errorf("%w: size is %d, want 1..%d", ErrReceipt, r.Size, MaxSize)
 	case r.IssuedAt <= 0 || r.Expiry <= r.IssuedAt:
 		return fmt.Errorf("%w: issued at %d, expires at %d", ErrReceipt, r.IssuedAt, r.Expiry)
 	}

@@ -25,7 +25,7 @@ func drawReceipt(t *rapid.T) piece.Receipt {
 		ChainID:  rapid.StringMatching(`[!-~]{1,50}`).Draw(t, "chain"),
 		Lease:    rapid.Uint64Min(1).Draw(t, "lease"),
 		Device:   rapid.Uint64Min(1).Draw(t, "device"),
-		Size:     rapid.Uint32Range(0, piece.MaxSize).Draw(t, "size"),
+		Size:     rapid.Uint32Range(1, piece.MaxSize).Draw(t, "size"),
 		IssuedAt: rapid.Int64Range(1, 1<<61).Draw(t, "issued"),
 	}
 	r.Expiry = r.IssuedAt + rapid.Int64Range(1, 1<<61).Draw(t, "lifetime")
@@ -100,17 +100,18 @@ func TestReceiptOfP256Device(t *testing.T) {
 }
 
 func TestBadReceiptFieldsAreNamed(t *testing.T) {
-	good := piece.Receipt{ChainID: "cairn-1", Lease: 1, Device: 2, Expiry: 2, IssuedAt: 1}
+	good := piece.Receipt{ChainID: "cairn-1", Lease: 1, Device: 2, Size: 1, Expiry: 2, IssuedAt: 1}
 	if err := good.Check(); err != nil {
 		t.Fatal(err)
 	}
 	for field, spoil := range map[string]func(*piece.Receipt){
-		"chain id": func(r *piece.Receipt) { r.ChainID = "a b" },
-		"lease":    func(r *piece.Receipt) { r.Lease = 0 },
-		"device":   func(r *piece.Receipt) { r.Device = 0 },
-		"size":     func(r *piece.Receipt) { r.Size = piece.MaxSize + 1 },
-		"expires":  func(r *piece.Receipt) { r.Expiry = 1 },
-		"issued":   func(r *piece.Receipt) { r.IssuedAt = -1 },
+		"chain id":  func(r *piece.Receipt) { r.ChainID = "a b" },
+		"lease":     func(r *piece.Receipt) { r.Lease = 0 },
+		"device":    func(r *piece.Receipt) { r.Device = 0 },
+		"size":      func(r *piece.Receipt) { r.Size = piece.MaxSize + 1 },
+		"size is 0": func(r *piece.Receipt) { r.Size = 0 },
+		"expires":   func(r *piece.Receipt) { r.Expiry = 1 },
+		"issued":    func(r *piece.Receipt) { r.IssuedAt = -1 },
 	} {
 		bad := good
 		spoil(&bad)
@@ -139,7 +140,7 @@ func TestParseID(t *testing.T) {
 }
 
 func FuzzSignedReceipt(f *testing.F) {
-	b, _ := piece.SignReceipt(deviceKey, piece.Receipt{ChainID: "cairn-1", Lease: 1, Device: 2, Expiry: 2, IssuedAt: 1}).MarshalBinary()
+	b, _ := piece.SignReceipt(deviceKey, piece.Receipt{ChainID: "cairn-1", Lease: 1, Device: 2, Size: 1, Expiry: 2, IssuedAt: 1}).MarshalBinary()
 	f.Add(b)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var s piece.SignedReceipt

@@ -9,18 +9,24 @@ import (
 )
 
 // Release says that a renter needs a piece no more: its provider may drop it, and shows the release
-// to whoever asks for the piece with the receipt. Signed by the lease's session key.
+// to whoever asks for the piece with a receipt. Signed by the lease's session key.
 type Release struct {
 	ChainID       string
 	Lease, Device uint64
 	ID            ID
+	// Until, Unix seconds, bounds what is released: receipts issued up to then, by the provider's clock.
+	// A piece that is stored again later, under a newer receipt, is owed again.
+	Until int64
 }
+
+// Covers says whether a receipt with that time of issue is released.
+func (r Release) Covers(issuedAt int64) bool { return issuedAt <= r.Until }
 
 // ReleaseSize is the length of Release.SignBytes.
 const ReleaseSize = signature.PreambleSize + releaseFields
 
 const (
-	releaseFields  = 8 + 8 + 32
+	releaseFields  = 8 + 8 + 32 + 8
 	releaseVersion = 1
 )
 
@@ -32,7 +38,8 @@ func (r Release) SignBytes() []byte {
 func (r Release) appendFields(b []byte) []byte {
 	b = binary.BigEndian.AppendUint64(b, r.Lease)
 	b = binary.BigEndian.AppendUint64(b, r.Device)
-	return append(b, r.ID[:]...)
+	b = append(b, r.ID[:]...)
+	return binary.BigEndian.AppendUint64(b, uint64(r.Until))
 }
 
 // SignedRelease is a release with the session key's signature over SignBytes.
@@ -55,7 +62,7 @@ func (s SignedRelease) Verify(session ed25519.PublicKey) error {
 }
 
 // MarshalBinary returns the one encoding of s: version, chain id with its length, lease, device, id,
-// signature. ErrEncoding for a chain id that none has.
+// until, signature. ErrEncoding for a chain id that none has.
 func (s SignedRelease) MarshalBinary() ([]byte, error) {
 	if err := signature.CheckChainID(s.ChainID); err != nil {
 		return nil, fmt.Errorf("%w of a release: %w", ErrEncoding, err)
@@ -83,6 +90,7 @@ func (s *SignedRelease) UnmarshalBinary(b []byte) error {
 	v.Lease = binary.BigEndian.Uint64(f)
 	v.Device = binary.BigEndian.Uint64(f[8:])
 	copy(v.ID[:], f[16:])
+	v.Until = int64(binary.BigEndian.Uint64(f[48:]))
 	copy(v.Signature[:], f[releaseFields:])
 	*s = v
 	return nil

@@ -291,7 +291,7 @@ func zero(b []byte, at, n int) []byte {
 func receipts(t *testing.T) file {
 	f := file{About: "core/piece, docs/format/receipt.md. Seeds of Ed25519 keys are one byte 32 times."}
 	for i, r := range []piece.Receipt{
-		{ChainID: "c", Lease: 1, Device: 1, Root: piece.RootOf(nil), Expiry: 2, IssuedAt: 1},
+		{ChainID: "c", Lease: 1, Device: 1, Root: piece.RootOf(pattern(1)), Size: 1, Expiry: 2, IssuedAt: 1},
 		{
 			ChainID: "cairn-devnet-1", Lease: 7, Device: 9, ID: piece.ID(pattern(32)), Root: piece.RootOf(pattern(piece.MaxSize)), Size: piece.MaxSize,
 			Expiry: 1_800_000_000, IssuedAt: 1_790_000_000,
@@ -303,7 +303,7 @@ func receipts(t *testing.T) file {
 			"size", r.Size, "expiry", r.Expiry, "issued_at", r.IssuedAt, "sign_bytes", r.SignBytes(), "seed_byte", i+1, "public_key", public(k),
 			"signature", s.Signature, "encoding", marshal(t, s)))
 	}
-	good := marshal(t, piece.SignReceipt(key(1), piece.Receipt{ChainID: "c", Lease: 1, Device: 1, Expiry: 2, IssuedAt: 1}))
+	good := marshal(t, piece.SignReceipt(key(1), piece.Receipt{ChainID: "c", Lease: 1, Device: 1, Size: 1, Expiry: 2, IssuedAt: 1}))
 	large := bytes.Clone(good)
 	large[83] = 0xff
 	for why, bad := range ordered(
@@ -312,6 +312,7 @@ func receipts(t *testing.T) file {
 		"a byte too many", append(bytes.Clone(good), 0),
 		"lease 0", zero(good, 3, 8),
 		"device 0", zero(good, 11, 8),
+		"size 0", zero(good, 83, 4),
 		"size above 1 MiB", large,
 		"expiry before issue", zero(good, 87, 8),
 		"issued at 0", zero(good, 95, 8),

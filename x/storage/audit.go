@@ -71,6 +71,7 @@ func (k *Keeper) openInclusion(ctx context.Context, opener account, raw []byte) 
 	a := storagev1.Audit{
 		Kind: storagev1.AuditKind_AUDIT_KIND_INCLUSION, Device: receipt.Device, Epoch: current.Number,
 		Lease: receipt.Lease, Piece: leaf.ID[:], PieceRoot: leaf.Root[:], Chunks: leaf.Chunks, Expiry: leaf.Expiry,
+		IssuedAt: receipt.IssuedAt,
 	}
 	return k.openAudit(ctx, opener, a, params.Possession)
 }
@@ -255,6 +256,9 @@ func (k *Keeper) checkRelease(ctx context.Context, a storagev1.Audit, raw []byte
 	}
 	if r.ChainID != sdkCtx.ChainID() || r.Device != a.Device || r.Lease != a.Lease || challenge.LeafID(r.Lease, r.ID) != piece.ID(a.Piece) {
 		return errorsmod.Wrapf(ErrProof, "release of piece %s of lease %d, device %d is about another piece", r.ID, r.Lease, r.Device)
+	}
+	if !r.Covers(a.IssuedAt) {
+		return errorsmod.Wrapf(ErrProof, "release covers receipts until %d, this one was issued at %d", r.Until, a.IssuedAt)
 	}
 	key, err := k.market.SessionKey(ctx, a.Lease)
 	if err != nil {

@@ -134,51 +134,52 @@ func termsOf(p storagev1.PossessionParams) storagev1.Terms {
 	return storagev1.Terms{Interval: p.Interval, Positions: p.Positions, PeerOdds: p.PeerOdds, FreshEpochs: p.FreshEpochs}
 }
 
-// commitTree records what a device holds from the next epoch on.
-func (k *Keeper) commitTree(ctx context.Context, d devicev1.Device, c storagev1.Commitment) (storagev1.Commitment, error) {
+// commitTree records what a device holds from the next epoch on. It returns the commitment, and the
+// total of the one before it.
+func (k *Keeper) commitTree(ctx context.Context, d devicev1.Device, c storagev1.Commitment) (_ storagev1.Commitment, previous uint64, err error) {
 	params, err := k.Params(ctx)
 	if err != nil {
-		return c, err
+		return c, 0, err
 	}
 	if err := checkCommitment(c); err != nil {
-		return c, err
+		return c, 0, err
 	}
 	standing, known, err := row(ctx, k.standings, d.Id)
 	if err != nil {
-		return c, err
+		return c, 0, err
 	}
 	if c.Version != standing.Version+1 {
-		return c, errorsmod.Wrapf(ErrTreeVersion, "version %d after %d", c.Version, standing.Version)
+		return c, 0, errorsmod.Wrapf(ErrTreeVersion, "version %d after %d", c.Version, standing.Version)
 	}
 	if !known && c.Total == 0 {
-		return c, errorsmod.Wrapf(ErrField, "total 0: device %d has committed to nothing yet", d.Id)
+		return c, 0, errorsmod.Wrapf(ErrField, "total 0: device %d has committed to nothing yet", d.Id)
 	}
 	leased, err := k.market.Leased(ctx, d.Id, Resource)
 	if err != nil {
-		return c, err
+		return c, 0, err
 	}
 	if most := mostChunks(leased, params.Possession.MaxFillBps); c.Total > most {
-		return c, errorsmod.Wrapf(ErrTooMuch, "total %d: leases reserve %d bytes, for which at most %d chunks may be committed", c.Total, leased, most)
+		return c, 0, errorsmod.Wrapf(ErrTooMuch, "total %d: leases reserve %d bytes, for which at most %d chunks may be committed", c.Total, leased, most)
 	}
 	current, err := k.epochs.Current(ctx)
 	if err != nil {
-		return c, err
+		return c, 0, err
 	}
 	c.Since = current.Number + 1
 	before, some, err := last(ctx, k.commitments, d.Id, c.Since)
 	if err != nil {
-		return c, err
+		return c, 0, err
 	}
 	if some && before.Since < c.Since {
 		if err := k.outdate(ctx, c.Since, oldCommitment, d.Id, before.Since); err != nil {
-			return c, err
+			return c, 0, err
 		}
 	}
 	if err := k.commitments.Set(ctx, collections.Join(d.Id, c.Since), c); err != nil {
-		return c, errorsmod.Wrapf(err, "writing commitment of device %d", d.Id)
+		return c, 0, errorsmod.Wrapf(err, "writing commitment of device %d", d.Id)
 	}
 	standing.Device, standing.Version = d.Id, c.Version
-	return c, errorsmod.Wrapf(k.standings.Set(ctx, d.Id, standing), "writing standing of device %d", d.Id)
+	return c, 0, errorsmod.Wrapf(k.standings.Set(ctx, d.Id, standing), "writing standing of device %d", d.Id)
 }
 
 // checkCommitment checks a commitment's form.

@@ -41,11 +41,11 @@ func (s msgServer) CommitTree(ctx context.Context, msg *storagev1.MsgCommitTree)
 	if err != nil {
 		return nil, err
 	}
-	c, err := s.commitTree(ctx, d, storagev1.Commitment{Device: d.Id, Version: msg.Version, Root: msg.Root, Total: msg.Total})
+	c, previous, err := s.commitTree(ctx, d, storagev1.Commitment{Device: d.Id, Version: msg.Version, Root: msg.Root, Total: msg.Total})
 	if err != nil {
 		return nil, err
 	}
-	return &storagev1.MsgCommitTreeResponse{Since: c.Since}, emit(ctx, &storagev1.EventTreeCommitted{Commitment: c})
+	return &storagev1.MsgCommitTreeResponse{Since: c.Since}, emit(ctx, &storagev1.EventTreeCommitted{Commitment: c, PreviousTotal: previous})
 }
 
 // Prove answers the challenge of the running epoch.

@@ -369,12 +369,25 @@ func TestInclusionAudit(t *testing.T) {
 
 	// A piece that the renter gave up: its release answers.
 	id = ask(p.receipts[2])
-	release := piece.SignRelease(key("session", 0), piece.Release{ChainID: stage.ChainID, Lease: p.lease, Device: p.id, ID: p.receipts[2].ID})
-	bad := release
-	bad.ID = p.receipts[1].ID
-	wants(t, n.send(t, &storagev1.MsgProveInclusion{Operator: stage.Spell(operator(0)), Audit: id, Release: encode(t, bad)}), storage.ErrProof)
-	forged := piece.SignRelease(key("device", 0), release.Release)
-	wants(t, n.send(t, &storagev1.MsgProveInclusion{Operator: stage.Spell(operator(0)), Audit: id, Release: encode(t, forged)}), storage.ErrProof)
+	release := piece.SignRelease(key("session", 0), piece.Release{
+		ChainID: stage.ChainID, Lease: p.lease, Device: p.id, ID: p.receipts[2].ID, Until: p.receipts[2].IssuedAt,
+	})
+	for why, bad := range map[string]func(*piece.SignedRelease){
+		"of another piece":           func(r *piece.SignedRelease) { r.ID = p.receipts[1].ID },
+		"changed after it was given": func(r *piece.SignedRelease) { r.Until++ },
+		"from before the receipt": func(r *piece.SignedRelease) {
+			r.Until--
+			*r = piece.SignRelease(key("session", 0), r.Release)
+		},
+		"signed by the device": func(r *piece.SignedRelease) { *r = piece.SignRelease(key("device", 0), r.Release) },
+	} {
+		r := release
+		bad(&r)
+		err := n.send(t, &storagev1.MsgProveInclusion{Operator: stage.Spell(operator(0)), Audit: id, Release: encode(t, r)})
+		if !errors.Is(err, storage.ErrProof) {
+			t.Errorf("a release %s: %v", why, err)
+		}
+	}
 	if _, err := n.msg.ProveInclusion(n.Ctx, &storagev1.MsgProveInclusion{Operator: stage.Spell(operator(0)), Audit: id, Release: encode(t, release)}); err != nil {
 		t.Fatal(err)
 	}
@@ -419,7 +432,6 @@ func TestReceiptsThatNothingFollowsFrom(t *testing.T) {
 		"by another key":     {signed(1, func(*piece.Receipt) {}), storage.ErrReceipt},
 		"of another chain":   {signed(0, func(r *piece.Receipt) { r.ChainID = "other-1" }), storage.ErrReceipt},
 		"expired":            {signed(0, func(r *piece.Receipt) { r.Expiry = n.Now() }), storage.ErrReceipt},
-		"of an empty piece":  {signed(0, func(r *piece.Receipt) { r.Size = 0 }), storage.ErrReceipt},
 		"of no device":       {signed(0, func(r *piece.Receipt) { r.Device = 9 }), device.ErrNotFound},
 		"of no lease":        {signed(0, func(r *piece.Receipt) { r.Lease = 9 }), market.ErrNoLease},
 		"from the future":    {signed(0, func(r *piece.Receipt) { r.IssuedAt = n.Now() + 1 }), storage.ErrReceipt},
