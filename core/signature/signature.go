@@ -45,6 +45,10 @@ var (
 	Activation  = Domain([]byte("cairn/activat/v1"))
 	Credential  = Domain([]byte("cairn/creden/v1\x00"))
 	Revocation  = Domain([]byte("cairn/revoke/v1\x00"))
+
+	// What meters tell, and what aggregators sign for having it (core/meter).
+	Frame        = Domain([]byte("cairn/frame/v1\x00\x00"))
+	FrameReceipt = Domain([]byte("cairn/meterrc/v1"))
 )
 
 // PreambleSize is the length of what Preamble appends.
