@@ -104,6 +104,73 @@ func BenchmarkCreate(b *testing.B) {
 	}
 }
 
+// cachedFS writes everything through the operating system's cache.
+type cachedFS struct{ FS }
+
+func (c cachedFS) Open(name string, create bool) (File, error) {
+	f, err := c.FS.Open(name, create)
+	return cachedFile{f}, err
+}
+
+type cachedFile struct{ File }
+
+func (f cachedFile) WriteDirect(p []byte, off int64) error {
+	_, err := f.WriteAt(p, off)
+	return err
+}
+
+// BenchmarkCache compares writing past the operating system's cache with writing through it, as
+// eight writers do who share syncs, and shows what reading the same pieces afterwards costs.
+func BenchmarkCache(b *testing.B) {
+	for _, size := range []int{gatherSize + 1, 128 << 10, 256 << 10, 1 << 20} {
+		for _, through := range []string{"past", "through"} {
+			b.Run(fmt.Sprintf("size=%dKB/%s", size>>10, through), func(b *testing.B) {
+				s := openAt(b, b.TempDir(), func(c *Config) {
+					if through == "through" {
+						c.FS = cachedFS{dirFS(c.Dir)}
+					}
+				})
+				data := content(1, size)
+				root := piece.RootOf(data)
+				var next atomic.Uint64
+				b.SetBytes(int64(size))
+				b.SetParallelism(8 / runtime.GOMAXPROCS(0))
+				b.ResetTimer()
+				used := cpuTime(b)
+				b.RunParallel(func(pb *testing.PB) {
+					for pb.Next() {
+						w, err := s.Create(Key{1, id(next.Add(1))}, CreateOptions{Size: uint32(size)})
+						if err == nil {
+							_, err = w.Write(data)
+						}
+						if err == nil {
+							_, err = w.Commit(root)
+						}
+						if err != nil {
+							b.Error(err)
+							return
+						}
+					}
+				})
+				b.StopTimer()
+				perGB := func(used time.Duration) float64 {
+					return used.Seconds() / (float64(next.Load()) * float64(size) / 1e9)
+				}
+				b.ReportMetric(perGB(cpuTime(b)-used), "write-cpu-s/GB")
+				used = cpuTime(b)
+				for i := range next.Load() {
+					r, err := s.Open(Key{1, id(i + 1)})
+					require.NoError(b, err)
+					require.NoError(b, r.Read(0, int64(size), func([]byte) error { return nil }))
+					r.Close()
+				}
+				b.ReportMetric(perGB(cpuTime(b)-used), "read-cpu-s/GB")
+				s.abandon()
+			})
+		}
+	}
+}
+
 // BenchmarkRead reads whole pieces, with every block's checksum verified.
 func BenchmarkRead(b *testing.B) {
 	for _, parallel := range []bool{false, true} {

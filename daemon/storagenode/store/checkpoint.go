@@ -12,6 +12,7 @@ import (
 var checkpointMagic = [8]byte([]byte("CAIRNCKP"))
 
 const (
+	checkpointFormat = 1
 	checkpointHeader = 40
 	checkpointLog    = 16 // and 8 for each pending record
 	checkpointLease  = 16
@@ -108,7 +109,7 @@ func writeCheckpoint(f File, secret [16]byte, c checkpoint, each func(yield func
 		return err
 	}
 	head := append(b[:0], checkpointMagic[:]...)
-	head = le.AppendUint16(head, formatVersion)
+	head = le.AppendUint16(head, checkpointFormat)
 	head = le.AppendUint16(head, 0)
 	head = le.AppendUint32(head, c.number)
 	head = le.AppendUint64(head, c.seq)
@@ -152,7 +153,7 @@ func readCheckpoint(r io.Reader, size int64, secret [16]byte, begin func(checkpo
 		return err
 	}
 	head := append([]byte(nil), b...)
-	if [8]byte(head[:8]) != checkpointMagic || le.Uint16(head[8:]) != formatVersion {
+	if [8]byte(head[:8]) != checkpointMagic || le.Uint16(head[8:]) != checkpointFormat {
 		return bad("wrong magic or version")
 	}
 	c := checkpoint{number: le.Uint32(head[12:]), seq: le.Uint64(head[16:]), entries: le.Uint64(head[32:])}

@@ -14,6 +14,12 @@
 // outlives its neighbours is moved by compaction to logs of generation 1, which are left alone for
 // longer.
 //
+// Logs are kept apart by shape, too. Pieces of more than 64 KiB go to aligned logs, where a record
+// fills whole blocks of the disk and is written past the operating system's cache: their bytes are
+// neither copied into it nor written back from it page by page, which was most of what storing cost.
+// Smaller pieces are packed and go through the cache, where many share one trip to the disk. Both are
+// read through the cache. Where a file system has no way past it, all writes take the same one.
+//
 // # Invariants
 //
 //   - INV-STORE-1: once Commit returned nil the piece survives any crash, with the bytes written.

@@ -144,14 +144,14 @@ func TestScrubFindsWhatNobodyReads(t *testing.T) {
 	require.NoError(t, err)
 	require.False(t, ok, "nothing is due")
 	f := m.files[m.logsOf()[0]]
-	f.data[logHeaderSize+2*extent(50_000)+30_000] ^= 1
+	f.data[logHeaderSize+2*packed.extent(50_000)+30_000] ^= 1
 	now += 1000
 	report, ok, err := s.Scrub(context.Background(), time.Unix(now-100, 0))
 	require.NoError(t, err)
 	require.True(t, ok)
 	require.Equal(t, 5, report.Pieces)
 	require.Len(t, report.Corrupt, 1)
-	require.EqualValues(t, logHeaderSize+2*extent(50_000)+recordHeaderSize, report.Corrupt[0].Offset)
+	require.EqualValues(t, logHeaderSize+2*packed.extent(50_000)+recordHeaderSize, report.Corrupt[0].Offset)
 }
 
 // TestDamagedHeaderHidesOnlyItsOwnPiece rebuilds the index without any checkpoint.
@@ -164,7 +164,7 @@ func TestDamagedHeaderHidesOnlyItsOwnPiece(t *testing.T) {
 	}
 	require.NoError(t, s.Close())
 	f := m.files[m.logsOf()[0]]
-	f.data[logHeaderSize+4*extent(3000)+20] ^= 1
+	f.data[logHeaderSize+4*packed.extent(3000)+20] ^= 1
 	names, err := m.ReadDir(".")
 	require.NoError(t, err)
 	for _, n := range append(numbered(names, "checkpoint-"), 0) {
@@ -187,7 +187,7 @@ func TestPieceCannotForgeARecord(t *testing.T) {
 	m := newMemFS()
 	s := openMem(t, m)
 	var secret [16]byte // the attacker does not know the store's
-	forged := make([]byte, 2*extent(100))
+	forged := make([]byte, 2*packed.extent(100))
 	h := recordHeader{key: Key{99, id(1)}, size: 100}
 	for off := int64(0); off < 200; off++ {
 		h.put(forged[off:], seed(secret, 1), logHeaderSize+recordHeaderSize+off)
@@ -307,8 +307,8 @@ func TestTrashIsCountedServedAndDropped(t *testing.T) {
 	s = openMem(t, m)
 	st, err := s.Stats()
 	require.NoError(t, err)
-	require.EqualValues(t, 3*extent(1000), st.TrashBytes)
-	require.EqualValues(t, 3*extent(1000), st.LiveBytes)
+	require.EqualValues(t, 3*packed.extent(1000), st.TrashBytes)
+	require.EqualValues(t, 3*packed.extent(1000), st.LiveBytes)
 	_, _, err = s.Get(Key{2, id(1)})
 	require.NoError(t, err)
 	require.NoError(t, s.Drop(2))
@@ -424,9 +424,11 @@ func TestSipHash(t *testing.T) {
 
 func FuzzRecord(f *testing.F) {
 	s := seed([16]byte{1}, 7)
-	b := make([]byte, extent(40_000))
+	b := make([]byte, packed.extent(40_000))
 	recordHeader{key: Key{1, id(1)}, size: 40_000, expiry: 5}.put(b, s, 64)
 	f.Add(b[:recordHeaderSize], int64(64))
+	h := logHeader{id: 7, shape: aligned}.encode(s)
+	f.Add(h[:], int64(0))
 	f.Add([]byte{}, int64(0))
 	f.Fuzz(func(t *testing.T, b []byte, off int64) {
 		if h, ok := parseRecordHeader(s, off, b); ok && h.size > maxPiece {

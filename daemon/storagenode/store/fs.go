@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
+	"syscall"
 )
 
 // FS is what the store needs of a file system. Names are paths relative to the store's directory.
@@ -32,6 +34,9 @@ type File interface {
 	io.ReaderAt
 	io.WriterAt
 	io.Closer
+	// WriteDirect writes past the operating system's cache where that can be done. The address of p,
+	// its length and off are multiples of alignment. Durable after Sync only, as other writes are.
+	WriteDirect(p []byte, off int64) error
 	// Sync makes the content durable, and of the metadata what is needed to read it (fdatasync).
 	Sync() error
 	Truncate(size int64) error
@@ -57,7 +62,7 @@ func (d dirFS) Open(name string, create bool) (File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return osFile{f}, nil
+	return &osFile{File: f}, nil
 }
 
 func (d dirFS) ReadDir(dir string) ([]string, error) {
@@ -94,9 +99,53 @@ func (d dirFS) SyncDir(dir string) error {
 	return nil
 }
 
-type osFile struct{ *os.File }
+type osFile struct {
+	*os.File
+	past pastCache
+}
 
-func (f osFile) Size() (int64, error) {
+func (f *osFile) WriteDirect(p []byte, off int64) error {
+	if direct := f.past.open(f.Name()); direct != nil {
+		_, err := direct.WriteAt(p, off)
+		if !errors.Is(err, syscall.EINVAL) {
+			return err
+		}
+		// The file system wants more than it is given here; what it did not take, the cache does.
+	}
+	_, err := f.WriteAt(p, off)
+	return err
+}
+
+func (f *osFile) Close() error { return errors.Join(f.past.close(), f.File.Close()) }
+
+// pastCache is a second opening of a file, for writing past the cache. It is made at the first such
+// write and given up for good where the file system has none.
+type pastCache struct {
+	once sync.Once
+	file *os.File
+}
+
+func (c *pastCache) open(name string) *os.File {
+	c.once.Do(func() {
+		if openDirect == 0 {
+			return
+		}
+		if f, err := os.OpenFile(name, os.O_WRONLY|openDirect, 0); err == nil {
+			c.file = f
+		}
+	})
+	return c.file
+}
+
+func (c *pastCache) close() error {
+	c.once.Do(func() {})
+	if c.file == nil {
+		return nil
+	}
+	return c.file.Close()
+}
+
+func (f *osFile) Size() (int64, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return 0, err

@@ -9,6 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// openDirect opens a file for input and output past the page cache (open(2), O_DIRECT).
+const openDirect = unix.O_DIRECT
+
 func (d dirFS) Space() (free, total uint64, err error) {
 	var st unix.Statfs_t
 	if err := unix.Statfs(string(d), &st); err != nil {
@@ -33,7 +36,7 @@ func (d dirFS) Lock(name string) (io.Closer, error) {
 }
 
 // Sync flushes data without the file's times (fdatasync).
-func (f osFile) Sync() error {
+func (f *osFile) Sync() error {
 	for {
 		err := unix.Fdatasync(int(f.Fd()))
 		if !errors.Is(err, unix.EINTR) {
@@ -42,7 +45,7 @@ func (f osFile) Sync() error {
 	}
 }
 
-func (f osFile) Preallocate(size int64) error {
+func (f *osFile) Preallocate(size int64) error {
 	err := unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_KEEP_SIZE, 0, size)
 	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS) {
 		return nil

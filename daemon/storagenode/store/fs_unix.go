@@ -11,6 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// openDirect changes nothing: these systems have no such flag.
+const openDirect = 0
+
 func (d dirFS) Space() (free, total uint64, err error) {
 	var st unix.Statfs_t
 	if err := unix.Statfs(string(d), &st); err != nil {
@@ -35,4 +38,4 @@ func (d dirFS) Lock(name string) (io.Closer, error) {
 }
 
 // Preallocate does nothing: it only ever saves time.
-func (f osFile) Preallocate(int64) error { return nil }
+func (f *osFile) Preallocate(int64) error { return nil }

@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 )
@@ -36,12 +37,35 @@ type logFile struct {
 
 // logName says all that a header says, so that a log whose header is damaged is still understood.
 func logName(h logHeader) string {
-	return fmt.Sprintf("%08x-w%d-g%d.log", h.id, h.week, h.generation)
+	suffix := ""
+	if h.shape == aligned {
+		suffix = alignedSuffix
+	}
+	return fmt.Sprintf("%08x-w%d-g%d%s.log", h.id, h.week, h.generation, suffix)
 }
 
+// alignedSuffix names the alignment, by its number of bits.
+const alignedSuffix = "-a12"
+
 func parseLogName(name string) (h logHeader, ok bool) {
-	n, err := fmt.Sscanf(name, "%08x-w%d-g%d.log", &h.id, &h.week, &h.generation)
+	plain := name
+	if rest, ok := strings.CutSuffix(name, alignedSuffix+".log"); ok {
+		h.shape, plain = aligned, rest+".log"
+	}
+	n, err := fmt.Sscanf(plain, "%08x-w%d-g%d.log", &h.id, &h.week, &h.generation)
 	return h, err == nil && n == 3 && h.id != 0 && logName(h) == name
+}
+
+// class is that of its records.
+func (l *logFile) class() class { return class{l.week, l.generation, l.shape} }
+
+// begin writes the header.
+func (l *logFile) begin() error {
+	b := make([]byte, l.shape.start())
+	h := l.logHeader.encode(l.seed)
+	copy(b, h[:])
+	_, err := l.file.WriteAt(b, 0)
+	return err
 }
 
 // acquire takes a reference, unless the file is being closed.
@@ -78,7 +102,7 @@ func (l *logFile) room(n, limit int64) error {
 	switch {
 	case l.failed != nil:
 		return errLogFull // another log may be well
-	case l.sealed || l.tail+n > limit && l.tail > logHeaderSize:
+	case l.sealed || l.tail+n > limit && l.tail > l.shape.start():
 		return errLogFull
 	}
 	if end := l.tail + n; end > l.allocated {
@@ -92,9 +116,9 @@ func (l *logFile) room(n, limit int64) error {
 	return nil
 }
 
-// reserve gives out the place of a record and writes its header.
+// reserve gives out the place of a record in a packed log and writes its header.
 func (l *logFile) reserve(h recordHeader, limit int64) (off int64, err error) {
-	n := extent(h.size)
+	n := l.shape.extent(h.size)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := l.room(n, limit); err != nil {
@@ -111,7 +135,8 @@ func (l *logFile) reserve(h recordHeader, limit int64) (off int64, err error) {
 	return off, nil
 }
 
-// append writes a whole record that build puts together once its offset is known.
+// append writes a whole record that build puts together once its offset is known. For an aligned
+// log its bytes must lie at a multiple of alignment in memory, too.
 func (l *logFile) append(n, limit int64, build func(off int64) []byte) (off int64, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -119,7 +144,12 @@ func (l *logFile) append(n, limit int64, build func(off int64) []byte) (off int6
 		return 0, err
 	}
 	off = l.tail
-	if _, err := l.file.WriteAt(build(off), off); err != nil {
+	if l.shape == aligned {
+		err = l.file.WriteDirect(build(off), off)
+	} else {
+		_, err = l.file.WriteAt(build(off), off)
+	}
+	if err != nil {
 		return 0, l.fail(fmt.Errorf("writing to log %d: %w", l.id, err))
 	}
 	l.tail += n
@@ -188,7 +218,7 @@ func (l *logFile) sync() error {
 // opens the log meanwhile must not take them for pieces. Best effort: the disk is failing. Call
 // with mu held.
 func (l *logFile) disown() {
-	_ = l.file.Truncate(max(l.durable, logHeaderSize))
+	_ = l.file.Truncate(max(l.durable, l.shape.start()))
 	var nothing [trailerSize]byte
 	for off, n := range l.pending {
 		if off+n <= l.durable {

@@ -212,7 +212,7 @@ func (s *Store) unlink() error {
 	var dead []*logFile
 	s.mu.Lock()
 	for id, l := range s.logs {
-		c := class{l.week, l.generation}
+		c := l.class()
 		if s.active[c] == l {
 			if l.week == 0 || l.week > now {
 				continue
@@ -267,7 +267,7 @@ func (s *Store) emptiest() (pick *logFile) {
 	best := int64(s.config.CompactBelow)
 	for _, l := range s.logs {
 		tail, pending, sealed, _ := l.state()
-		used := tail - logHeaderSize
+		used := tail - l.shape.start()
 		if !sealed || pending > 0 || used <= 0 || l.live.Load() == 0 {
 			continue
 		}
@@ -289,31 +289,32 @@ type move struct {
 }
 
 func (s *Store) compactLog(ctx context.Context, l *logFile) (moved int, err error) {
-	live := l.live.Load()
-	if err := s.admit(live); err != nil {
+	var todo []entry
+	need := int64(0)
+	s.table.walk(0, 0, func(e entry) bool {
+		if e.log == l.id {
+			todo = append(todo, e)
+			need += shapeFor(e.bytes()).extent(e.bytes())
+		}
+		return true
+	})
+	if err := s.admit(need); err != nil {
 		return 0, err
 	}
 	used := int64(0)
 	defer func() {
-		s.incoming.Add(-live)
-		s.disk.Add(used - live)
+		s.incoming.Add(-need)
+		s.disk.Add(used - need)
 	}()
-	var todo []entry
-	s.table.walk(0, 0, func(e entry) bool {
-		if e.log == l.id {
-			todo = append(todo, e)
-		}
-		return true
-	})
 	slices.SortFunc(todo, func(a, b entry) int { return int(int64(a.off) - int64(b.off)) })
-	buf := make([]byte, extent(maxPiece))
+	buf := alignedBuffer(maxExtent)
 	for len(todo) > 0 {
 		if err := ctx.Err(); err != nil {
 			return moved, err
 		}
 		n, bytes := 0, int64(0)
 		for n < len(todo) && bytes < compactBatch {
-			bytes += extent(todo[n].bytes())
+			bytes += l.shape.extent(todo[n].bytes())
 			n++
 		}
 		done, wrote, err := s.moveBatch(l, todo[:n], buf)
@@ -352,7 +353,7 @@ func (s *Store) moveBatch(l *logFile, todo []entry, buf []byte) (moved int, wrot
 		if err != nil {
 			return 0, wrote, err
 		}
-		wrote += extent(e.bytes())
+		wrote += m.to.shape.extent(e.bytes())
 		moves = append(moves, m)
 		targets[m.to] = true
 	}
@@ -379,8 +380,8 @@ func (s *Store) moveBatch(l *logFile, todo []entry, buf []byte) (moved int, wrot
 
 // copyRecord writes a checked copy of a record to the log of the next generation.
 func (s *Store) copyRecord(l *logFile, e entry, buf []byte) (move, error) {
-	n, off, size := extent(e.bytes()), int64(e.off), e.bytes()
-	b := buf[:n]
+	off, size := int64(e.off), e.bytes()
+	b := buf[:l.shape.extent(size)]
 	if err := readFull(l.file, b, off); err != nil {
 		if isShort(err) {
 			return move{}, &CorruptError{l.id, off, "log ends inside the record"}
@@ -392,15 +393,16 @@ func (s *Store) copyRecord(l *logFile, e entry, buf []byte) (move, error) {
 		return move{}, err
 	}
 	m := move{e: e}
-	c := class{week: l.week, generation: 1}
+	c := class{week: l.week, generation: 1, shape: shapeFor(size)}
+	b = buf[:c.shape.extent(size)]
 	err = s.place(c, func(to *logFile) error {
 		if to == l {
 			to.seal() // never into itself
 			return errLogFull
 		}
-		at, err := to.append(n, s.config.LogSize, func(at int64) []byte {
+		at, err := to.append(int64(len(b)), s.config.LogSize, func(at int64) []byte {
 			h.put(b, to.seed, at)
-			putFooter(b[recordHeaderSize+size:], to.seed, at, size, sums, t)
+			endRecord(b, to.seed, at, size, sums, t)
 			return b
 		})
 		if err == nil {
@@ -419,9 +421,9 @@ func checkRecord(l *logFile, off int64, size uint32, b []byte) (recordHeader, tr
 		return h, trailer{}, nil, &CorruptError{l.id, off, "header"}
 	}
 	sums := make([]uint32, maxBlocks)
-	t, ok := parseFooter(b[recordHeaderSize+size:], l.seed, off, size, sums)
+	t, ok := parseFooter(b[len(b)-footerSize(size):], l.seed, off, size, sums)
 	if !ok {
-		return h, t, nil, &CorruptError{l.id, off + recordHeaderSize + int64(size), "trailer"}
+		return h, t, nil, &CorruptError{l.id, off + int64(len(b)-footerSize(size)), "trailer"}
 	}
 	sums = sums[:blocks(size)]
 	var computed blockSums
@@ -481,12 +483,12 @@ func (s *Store) Scrub(ctx context.Context, before time.Time) (report ScrubReport
 		return true
 	})
 	slices.SortFunc(todo, func(a, b entry) int { return int(int64(a.off) - int64(b.off)) })
-	buf := make([]byte, extent(maxPiece))
+	buf := make([]byte, maxExtent)
 	for _, e := range todo {
 		if err := ctx.Err(); err != nil {
 			return report, true, err
 		}
-		b := buf[:extent(e.bytes())]
+		b := buf[:l.shape.extent(e.bytes())]
 		err := readFull(l.file, b, int64(e.off))
 		var t trailer
 		if err == nil {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"unsafe"
 )
 
 const page = 4096
@@ -223,6 +224,15 @@ func (f *memFile) WriteAt(p []byte, off int64) (int, error) {
 		f.dirty[q] = true
 	}
 	return len(p), err
+}
+
+func (f *memFile) WriteDirect(p []byte, off int64) error {
+	at := uintptr(unsafe.Pointer(unsafe.SliceData(p)))
+	if at%alignment != 0 || len(p)%alignment != 0 || off%alignment != 0 {
+		return syscall.EINVAL
+	}
+	_, err := f.WriteAt(p, off)
+	return err
 }
 
 func (f *memFile) Sync() error {

@@ -120,7 +120,7 @@ func (m *model) counters(t *rapid.T) {
 		}
 		pieces++
 		size += int64(p.size)
-		live += extent(uint32(p.size))
+		live += packed.extent(uint32(p.size))
 	}
 	if st.Pieces < pieces || st.PieceBytes < size || st.LiveBytes+st.TrashBytes < live {
 		t.Fatalf("stats %+v, want at least %d pieces of %d bytes, %d live", st, pieces, size, live)
@@ -128,7 +128,7 @@ func (m *model) counters(t *rapid.T) {
 	walked := map[uint32]int64{}
 	var walkedPieces int64
 	m.s.table.walk(0, 0, func(e entry) bool {
-		walked[e.log] += extent(e.bytes())
+		walked[e.log] += m.s.log(e.log).shape.extent(e.bytes())
 		walkedPieces++
 		return true
 	})
@@ -142,7 +142,7 @@ func (m *model) counters(t *rapid.T) {
 			t.Fatalf("log %d: %d live counted, %d in the index, %d pending", id, l.live.Load(), walked[id], pending)
 		}
 		disk += tail
-		dead += tail - logHeaderSize - walked[id]
+		dead += tail - l.shape.start() - walked[id]
 	}
 	if st.DiskBytes != disk || st.DeadBytes != dead || m.s.disk.Load() != disk || m.s.incoming.Load() != 0 || dead < 0 {
 		t.Fatalf("stats %+v, booked %d, incoming %d; want %d on disk, %d dead", st, m.s.disk.Load(), m.s.incoming.Load(), disk, dead)

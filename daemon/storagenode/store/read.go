@@ -87,21 +87,22 @@ func (r *Reader) corrupt(at int64, reason string) *CorruptError {
 // load reads header and footer, and for a small piece all of it, by one system call.
 func (r *Reader) load(key Key) error {
 	off, size := int64(r.e.off), r.e.bytes()
-	n := extent(size)
+	n := r.log.shape.extent(size)
+	end := off + n - int64(footerSize(size)) // of the bytes, and of zeros behind them
 	var footer []byte
-	if size <= readSize {
+	if n <= readBuffer {
 		b := r.buf[:n]
 		if err := readFull(r.log.file, b, off); err != nil {
 			return r.fault(off, err)
 		}
 		r.whole = b[recordHeaderSize : recordHeaderSize+size]
-		footer = b[recordHeaderSize+size:]
+		footer = b[end-off:]
 	} else {
 		footer = r.buf[recordHeaderSize : recordHeaderSize+footerSize(size)]
 		if err := readFull(r.log.file, r.buf[:recordHeaderSize], off); err != nil {
 			return r.fault(off, err)
 		}
-		if err := readFull(r.log.file, footer, off+recordHeaderSize+int64(size)); err != nil {
+		if err := readFull(r.log.file, footer, end); err != nil {
 			return r.fault(off, err)
 		}
 	}
@@ -114,7 +115,7 @@ func (r *Reader) load(key Key) error {
 	}
 	t, ok := parseFooter(footer, r.log.seed, off, size, r.sums[:])
 	if !ok {
-		return r.corrupt(off+recordHeaderSize+int64(size), "trailer")
+		return r.corrupt(end, "trailer")
 	}
 	r.info = Info{Key: h.key, Root: t.root, Size: size, Expiry: h.expiry, Stored: t.stored}
 	return nil

@@ -228,7 +228,7 @@ func (s *Store) scan(l *logFile, mark logMark, changes []change) ([]change, erro
 			return changes, err
 		}
 	}
-	off := max(mark.tail, logHeaderSize)
+	off := max(mark.tail, l.shape.start())
 	l.tail = off
 	for off < size {
 		next, more, err := sc.record(off, changes)
@@ -272,7 +272,7 @@ func (s *Store) scan(l *logFile, mark logMark, changes []change) ([]change, erro
 // being written when the machine stopped, once no checkpoint says better.
 func (s *Store) newest(l *logFile) bool {
 	for _, o := range s.logs {
-		if o.week == l.week && o.generation == l.generation && o.id > l.id {
+		if o.class() == l.class() && o.id > l.id {
 			return false
 		}
 	}
@@ -303,7 +303,7 @@ func (sc *scanner) record(off int64, changes []change) (next int64, _ []change, 
 	if !ok {
 		return 0, changes, nil
 	}
-	next = off + extent(h.size)
+	next = off + sc.l.shape.extent(h.size)
 	t, ok, err := sc.complete(off, h.size)
 	if err != nil || !ok {
 		return next, changes, err
@@ -320,13 +320,14 @@ func (sc *scanner) record(off int64, changes []change) (next int64, _ []change, 
 // complete tells whether all of the record at off is there: a trailer alone says nothing when the
 // machine lost its power before the bytes reached the disk.
 func (sc *scanner) complete(off int64, size uint32) (trailer, bool, error) {
-	if off+extent(size) > sc.size {
+	end := off + sc.l.shape.extent(size)
+	if end > sc.size {
 		return trailer{}, false, nil
 	}
 	var footer [4*maxBlocks + trailerSize]byte
 	var sums [maxBlocks]uint32
 	f := footer[:footerSize(size)]
-	if err := readFull(sc.l.file, f, off+recordHeaderSize+int64(size)); err != nil {
+	if err := readFull(sc.l.file, f, end-int64(len(f))); err != nil {
 		return trailer{}, false, fmt.Errorf("reading log %d at %d: %w", sc.l.id, off, err)
 	}
 	t, ok := parseFooter(f, sc.l.seed, off, size, sums[:])
@@ -450,7 +451,7 @@ func (s *Store) chooseActive() {
 	slices.Sort(ids)
 	for _, id := range ids {
 		l := s.logs[id]
-		c := class{l.week, l.generation}
+		c := l.class()
 		if l.tail >= s.config.LogSize {
 			continue
 		}
@@ -472,8 +473,7 @@ func (l *logFile) reopen() error {
 		return err
 	}
 	if size != l.tail {
-		b := l.logHeader.encode(l.seed)
-		if _, err := l.file.WriteAt(b[:], 0); err != nil {
+		if err := l.begin(); err != nil {
 			return err
 		}
 		if err := l.file.Truncate(l.tail); err != nil {

@@ -63,7 +63,7 @@ func (c *Config) fill() {
 	if c.LogSize == 0 {
 		c.LogSize = 1 << 30
 	}
-	c.LogSize = min(c.LogSize, 1<<32-extent(maxPiece))
+	c.LogSize = min(c.LogSize, 1<<32-maxExtent)
 	if c.CompactBelow == 0 {
 		c.CompactBelow = 60
 	}
@@ -85,6 +85,7 @@ func (c *Config) fill() {
 type class struct {
 	week       uint32
 	generation uint8
+	shape      shape
 }
 
 // lease is what is kept of a lease in memory.
@@ -202,15 +203,23 @@ func (s *Store) identify() error {
 		return fmt.Errorf("reading manifest: %w", err)
 	}
 	secret, err := hex.DecodeString(m.Secret)
-	if m.Format != formatVersion || err != nil || len(secret) != len(s.secret) {
-		return fmt.Errorf("manifest has format %d, want %d and a secret of %d bytes", m.Format, formatVersion, len(s.secret))
+	if m.Format < 1 || m.Format > formatVersion || err != nil || len(secret) != len(s.secret) {
+		return fmt.Errorf("manifest has format %d, want at most %d and a secret of %d bytes", m.Format, formatVersion, len(s.secret))
 	}
 	s.secret = [16]byte(secret)
+	if m.Format < formatVersion {
+		// Its logs are read as they are. A program that knows only packed logs must not open it again.
+		return s.writeManifest()
+	}
 	return nil
 }
 
 func (s *Store) found() error {
 	rand.Read(s.secret[:])
+	return s.writeManifest()
+}
+
+func (s *Store) writeManifest() error {
 	b, err := json.Marshal(manifest{formatVersion, hex.EncodeToString(s.secret[:])})
 	if err != nil {
 		return err
@@ -282,8 +291,9 @@ func (s *Store) log(id uint32) *logFile {
 
 // count adds (sign 1) or removes (-1) an entry from the counters.
 func (s *Store) count(e *entry, sign int64) {
-	n := extent(e.bytes())
+	n := packed.extent(e.bytes())
 	if l := s.log(e.log); l != nil {
+		n = l.shape.extent(e.bytes())
 		l.live.Add(sign * n)
 		l.pieces.Add(sign)
 	}
@@ -296,15 +306,14 @@ func (s *Store) count(e *entry, sign int64) {
 // createLog makes a new log, durable in its directory. Call with mu held.
 func (s *Store) createLog(c class) (*logFile, error) {
 	s.lastLog++
-	h := logHeader{id: s.lastLog, week: c.week, generation: c.generation}
+	h := logHeader{id: s.lastLog, week: c.week, generation: c.generation, shape: c.shape}
 	name := logDir + "/" + logName(h)
 	f, err := s.fs.Open(name, true)
 	if err != nil {
 		return nil, fmt.Errorf("creating log %d: %w", h.id, err)
 	}
 	l := s.newLog(h, name, f)
-	b := h.encode(l.seed)
-	if _, err = f.WriteAt(b[:], 0); err == nil {
+	if err = l.begin(); err == nil {
 		err = s.fs.SyncDir(logDir)
 	}
 	if err != nil {
@@ -312,16 +321,17 @@ func (s *Store) createLog(c class) (*logFile, error) {
 		_ = s.fs.Remove(name) // an empty log is removed on opening, too
 		return nil, fmt.Errorf("creating log %d: %w", h.id, err)
 	}
-	s.disk.Add(logHeaderSize)
+	s.disk.Add(h.shape.start())
 	s.logs[h.id] = l
 	s.active[c] = l
 	return l, nil
 }
 
 func (s *Store) newLog(h logHeader, name string, f File) *logFile {
+	start := h.shape.start()
 	l := &logFile{
 		logHeader: h, name: name, file: f, seed: seed(s.secret, h.id),
-		tail: logHeaderSize, durable: logHeaderSize, allocated: logHeaderSize, pending: map[int64]int64{}, scrubbed: s.config.Now().Unix(),
+		tail: start, durable: start, allocated: start, pending: map[int64]int64{}, scrubbed: s.config.Now().Unix(),
 	}
 	l.refs.Store(1)
 	return l
@@ -443,7 +453,7 @@ func (s *Store) Stats() (Stats, error) {
 		st.DiskBytes += tail
 		st.PendingBytes += pending
 		st.LiveBytes += l.live.Load()
-		st.DeadBytes += tail - logHeaderSize - pending - l.live.Load()
+		st.DeadBytes += tail - l.shape.start() - pending - l.live.Load()
 		st.Syncs += l.synced.Load()
 		st.Logs++
 	}

@@ -4,15 +4,16 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"unsafe"
 
 	"github.com/cairn-network/cairn/core/piece"
 )
 
 // Pieces are gathered and go to the log as whole records, by one system call each: the kernel's cost
-// of a write is per call and page, and a piece that is given up leaves nothing behind. A store
-// gathers any number of small pieces and at most wholeGathers larger ones at a time (clients decide
-// how many they begin, not how much memory that takes); a piece beyond goes to the log as it comes,
-// in parts of gatherSize.
+// of a write is per call and page, and a piece that is given up leaves nothing behind. Larger ones go
+// past the kernel's cache, to aligned logs. A store gathers any number of small pieces and at most
+// wholeGathers larger ones at a time (clients decide how many they begin, not how much memory that
+// takes); a piece beyond goes to a packed log as it comes, in parts of gatherSize.
 const (
 	gatherSize   = 64 << 10
 	wholeGathers = 32
@@ -20,13 +21,20 @@ const (
 
 type (
 	smallGather [recordHeaderSize + gatherSize + 4*(gatherSize/blockSize) + trailerSize]byte
-	wholeGather [recordHeaderSize + maxPiece + 4*maxBlocks + trailerSize]byte
+	wholeGather struct{ record []byte } // of maxExtent, aligned
 )
 
 var (
 	smallPool = sync.Pool{New: func() any { return new(smallGather) }}
-	wholePool = sync.Pool{New: func() any { return new(wholeGather) }}
+	wholePool = sync.Pool{New: func() any { return &wholeGather{alignedBuffer(maxExtent)} }}
 )
+
+// alignedBuffer is memory that begins at a multiple of alignment, as WriteDirect needs it.
+func alignedBuffer(n int) []byte {
+	b := make([]byte, n+alignment)
+	skip := -int(uintptr(unsafe.Pointer(unsafe.SliceData(b)))) & (alignment - 1)
+	return b[skip : skip+n : skip+n]
+}
 
 // CreateOptions say what is known of a piece before its bytes come.
 type CreateOptions struct {
@@ -49,6 +57,7 @@ type Writer struct {
 	class   class
 	log     *logFile // once a place is reserved, with a reference
 	off     int64    // of the record
+	booked  int64    // bytes of the disk that were admitted
 	written int      // bytes taken by Write
 	flushed int      // of those, in the log
 	sums    blockSums
@@ -89,7 +98,7 @@ func (w *Writer) gather() []byte {
 	case inSmall:
 		return w.small[:]
 	case inWhole:
-		return w.whole[:]
+		return w.whole.record
 	}
 	return nil
 }
@@ -118,7 +127,8 @@ func (s *Store) Create(key Key, o CreateOptions) (*Writer, error) {
 	if !s.claim(hi, lo) {
 		return nil, fmt.Errorf("creating piece %s: %w: it is being written", key, ErrExists)
 	}
-	if err := s.begin(key, o, hi, lo); err != nil {
+	booked := shapeFor(o.Size).extent(o.Size)
+	if err := s.begin(key, o, hi, lo, booked); err != nil {
 		s.unclaim(hi, lo)
 		return nil, fmt.Errorf("creating piece %s: %w", key, err)
 	}
@@ -130,10 +140,11 @@ func (s *Store) Create(key Key, o CreateOptions) (*Writer, error) {
 		s: s, owner: s.leaseOf(key.Lease), hi: hi, lo: lo,
 		header: recordHeader{key: key, size: o.Size, expiry: o.Expiry},
 		class:  class{week: s.weekOf(until)},
+		booked: booked,
 	}, nil
 }
 
-func (s *Store) begin(key Key, o CreateOptions, hi, lo uint64) error {
+func (s *Store) begin(key Key, o CreateOptions, hi, lo uint64, book int64) error {
 	if e, ok := s.table.get(hi, lo); ok && !s.expired(e) {
 		return ErrExists
 	}
@@ -146,7 +157,7 @@ func (s *Store) begin(key Key, o CreateOptions, hi, lo uint64) error {
 	}
 	owner.incoming += uint64(o.Size)
 	owner.mu.Unlock()
-	if err := s.admit(extent(o.Size)); err != nil {
+	if err := s.admit(book); err != nil {
 		owner.mu.Lock()
 		owner.incoming -= uint64(o.Size)
 		owner.mu.Unlock()
@@ -251,12 +262,13 @@ func (w *Writer) finish(info *Info) error {
 	t := trailer{seq: s.seq.Add(1), root: info.Root, stored: info.Stored}
 	var err error
 	if record := w.gather(); record != nil {
-		n := extent(w.header.size)
+		w.class.shape = shapeFor(w.header.size)
+		n := w.class.shape.extent(w.header.size)
 		sums := w.sums.finish()
 		err = s.place(w.class, func(l *logFile) error {
 			off, err := l.append(n, s.config.LogSize, func(off int64) []byte {
 				w.header.put(record, l.seed, off)
-				putFooter(record[recordHeaderSize+w.header.size:], l.seed, off, w.header.size, sums, t)
+				endRecord(record[:n], l.seed, off, w.header.size, sums, t)
 				return record[:n]
 			})
 			if err == nil {
@@ -284,11 +296,12 @@ func (w *Writer) finish(info *Info) error {
 		s.count(&old, -1) // expired
 	}
 	s.count(&e, 1)
-	n := extent(w.header.size)
+	n := w.log.shape.extent(w.header.size)
 	w.log.settle(w.off, false)
 	w.log.release()
 	w.log = nil
-	s.incoming.Add(-n)
+	s.incoming.Add(-w.booked)
+	s.disk.Add(n - w.booked)
 	if s.written.Add(n) > s.config.CheckpointBytes {
 		s.nudge()
 	}
@@ -301,16 +314,13 @@ func (w *Writer) Abort() {
 	if w.ended {
 		return
 	}
-	n := extent(w.header.size)
+	w.s.unadmit(w.booked)
 	if w.log != nil {
-		w.s.incoming.Add(-n)
-		if w.log.settle(w.off, true) {
-			w.s.disk.Add(-n)
+		if !w.log.settle(w.off, true) {
+			w.s.disk.Add(w.log.shape.extent(w.header.size)) // dead, and there until compaction
 		}
 		w.log.release()
 		w.log = nil
-	} else {
-		w.s.unadmit(n)
 	}
 	w.close()
 }
