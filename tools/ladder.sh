@@ -12,5 +12,7 @@ echo "== state machines, ${RAPID_CHECKS:=1000} new draws each"
 export RAPID_CHECKS
 mapfile -t machines < <(grep -rl --include='*_test.go' 'rapid.Check(' . | xargs -n1 dirname | sort -u)
 go test -count=1 -timeout 180m "${machines[@]}"
+echo "== adversaries, ${SEEDS:=1000} seeds of each attack and size (docs/spec/adversaries.md)"
+go test -count=1 -timeout 60m -run TestTable -v ./sim/adversary -seeds "$SEEDS"
 echo "== fuzz targets, 60 s each"
 FUZZTIME=60s tools/fuzz.sh

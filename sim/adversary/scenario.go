@@ -12,12 +12,16 @@ type Scenario interface {
 
 // Outcome is how one run ended.
 type Outcome struct {
-	// Profit is the attacker's, Twin that of an honest player with the same means.
+	// Profit is what the attack brought its player: all that it gained or, where the same player
+	// would have earned honestly by the same means, what it gained beyond that (Twin).
 	Profit, Twin Money
-	// Detected is after how many epochs the attacker was first caught; 0 for never. MustDetect says
-	// that an attack counts as defended only if it was.
-	Detected   uint64
-	MustDetect bool
+	// Bound is the most that the attack may bring where the network keeps it small, but not from
+	// paying; none for those that must lose.
+	Bound Money
+	// Detected is after how many epochs the attacker was first caught; 0 for never. Must is in how
+	// many of all runs it has to be, per mille.
+	Detected uint64
+	Must     int
 	// FalsePositives counts faults that honest players were found guilty of.
 	FalsePositives int
 }
@@ -27,6 +31,21 @@ var Scenarios = []Scenario{
 	SelfDealer{},
 	SelfDealer{Flood: 10},
 	Sybil{Fakes: 100},
+	Dropper{Percent: 1},
+	Dropper{Percent: 5},
+	Dropper{Percent: 50},
+	Dropper{Percent: 1, Junk: true},
+	Dropper{Percent: 5, Junk: true},
+	Dropper{Percent: 50, Junk: true},
+	Rebuilder{},
+	Rebuilder{Accomplices: true},
+	Replayer{},
+	DataWithholder{},
+	RootLiar{Lie: LeafLie},
+	RootLiar{Lie: MissingLie},
+	RootLiar{Lie: SumsLie},
+	RootLiar{Lie: WithheldLie},
+	BeaconWithholder{},
 	Thief{},
 }
 
@@ -39,4 +58,11 @@ func falsePositives(w *World, guilty *Seat) int {
 		}
 	}
 	return n
+}
+
+// beyond is what a player gained more than its honest twin.
+func beyond(attacker, twin Money) Money {
+	gain := Zero()
+	gain.Int.Sub(attacker.Int, twin.Int)
+	return gain
 }

@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 
 	"github.com/cairn-network/cairn/core/beacon"
+	"github.com/cairn-network/cairn/core/challenge"
+	"github.com/cairn-network/cairn/core/piece"
 )
 
 // Withholder has some of the validators, and holds their outputs back until it has seen all others'.
@@ -95,4 +97,72 @@ func (w Withholder) choose(round beacon.Round, outputs []beacon.Contribution, ca
 
 func (w Withholder) suits(v beacon.Value) bool {
 	return binary.BigEndian.Uint64(v[:])%million < w.Chance
+}
+
+// BeaconWithholder is a Withholder that has dropped half of what one device holds, and picks beacons
+// that do not ask it for that half. One device is what the bits of its validators can spare reliably.
+type BeaconWithholder struct{}
+
+const simValidators = 12
+
+// Name of the attack.
+func (BeaconWithholder) Name() string { return "beacon withholder, half dropped" }
+
+// Claims of the attack.
+func (BeaconWithholder) Claims() string {
+	return "spares one device by holding outputs back, one bit a validator: bounded by that device's disks, and seen by all"
+}
+
+// Play runs the attack. The share is that of the validators.
+func (BeaconWithholder) Play(seed uint64, share int) Outcome {
+	own := (simValidators*share + 50) / 100
+	w := NewWorld(seed)
+	w.Crowd(6)
+	attacker := w.Sit("withholder", Rent)
+	w.Register(attacker, BondFor(4*TB), 1).Store(4 * TB)
+	twin := w.Twin(attacker)
+	d := attacker.Devices[0]
+	half := d.Held / 2
+	d.Held, d.Disk = half, half
+	round := beacon.Round{ChainID: "cairn-sim-1", Epoch: 2}
+	seen := uint64(0)
+	w.Bend = func(w *World) [32]byte {
+		outputs := make([]beacon.Contribution, simValidators)
+		for i := range outputs {
+			binary.BigEndian.PutUint64(outputs[i].Validator[:], w.Random.Uint64())
+			binary.BigEndian.PutUint64(outputs[i].Output[:], w.Random.Uint64())
+		}
+		var best [32]byte
+		for subset := range uint64(1) << own { // everything first: what an honest one would do
+			chosen := outputs[own:simValidators:simValidators]
+			for i := range own {
+				if subset>>i&1 == 0 {
+					chosen = append(chosen, outputs[i])
+				}
+			}
+			value := [32]byte(beacon.VRF{}.Mix(round, chosen))
+			draw := challenge.New(value, w.Epoch, d.ID)
+			spared := !draw.Due(w.Law.Interval) || d.shows(w, draw.Positions(w.Law.Positions, d.Tree/piece.ChunkSize))
+			if subset == 0 || spared {
+				best = value
+			}
+			if spared {
+				if subset > 0 && seen == 0 {
+					seen = w.Epoch
+				}
+				break
+			}
+		}
+		round = beacon.Round{ChainID: round.ChainID, Epoch: round.Epoch + 1, Previous: best}
+		return best
+	}
+	w.Run(month)
+	out := Outcome{
+		Profit: beyond(attacker.Purse, twin.Purse), Twin: twin.Purse, Detected: seen, Bound: Zero(), FalsePositives: falsePositives(w, attacker),
+	}
+	if seen == 0 {
+		out.Detected = attacker.Caught
+	}
+	out.Bound.Add(perTB(w.Costs.Disk, month*EpochSeconds, half))
+	return out
 }
