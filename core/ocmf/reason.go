@@ -49,8 +49,7 @@ const (
 	ValueInvalid      // a register that is negative, not a number or finer than a milliwatt-hour
 	RegisterBackwards // the end reads less than the begin
 	TimeInvalid       // a time that is no time
-	TimeBackwards     // the end is before the begin
-	PowerExceeded     // more energy than the connector can have delivered
+	EnergyExceeded    // more energy than the connector can have delivered
 
 	reasons // how many there are
 )
@@ -86,8 +85,7 @@ var reasonTexts = [reasons][2]string{
 	ValueInvalid:      {"value_invalid", "The reading's value is not an energy."},
 	RegisterBackwards: {"register_backwards", "The meter ran backwards."},
 	TimeInvalid:       {"time_invalid", "The reading's time is not a time."},
-	TimeBackwards:     {"time_backwards", "The session ends before it begins."},
-	PowerExceeded:     {"power_exceeded", "The session has more energy than the connector can deliver in its time."},
+	EnergyExceeded:    {"energy_exceeded", "The session has more energy than the connector can deliver in its time."},
 }
 
 // String returns the name programs know r by, "signature_invalid".

@@ -4,9 +4,10 @@ import "math/big"
 
 // weierstrass is a curve y^2 = x^3 + ax + b over a prime field, of prime order, with a generator.
 type weierstrass struct {
-	field *modulus
-	a, b  residue
-	order *big.Int
+	field      *modulus
+	a, b       residue
+	bigA, bigB *big.Int
+	order      *big.Int
 	// multiples are the generator's odd multiples 1, 3, 5, ... 2^generatorWindow-1.
 	multiples [1 << (generatorWindow - 1)]point
 }
@@ -82,7 +83,8 @@ func number(hexadecimal string) *big.Int {
 
 func newWeierstrass(p, a, b, order, x, y string) *weierstrass {
 	field := newModulus(number(p))
-	w := &weierstrass{field: field, a: field.from(number(a)), b: field.from(number(b)), order: number(order)}
+	w := &weierstrass{field: field, bigA: number(a), bigB: number(b), order: number(order)}
+	w.a, w.b = field.from(w.bigA), field.from(w.bigB)
 	w.odd(w.multiples[:], point{field.from(number(x)), field.from(number(y)), field.one})
 	return w
 }
