@@ -30,7 +30,7 @@ var moduleAccounts = map[string][]string{
 	authtypes.FeeCollectorName:     nil,
 	distrtypes.ModuleName:          nil,
 	govtypes.ModuleName:            {authtypes.Burner},                    // burns vetoed deposits
-	minttypes.ModuleName:           {authtypes.Minter},                    // pays validators
+	minttypes.ModuleName:           {authtypes.Minter},                    // its keeper insists; mintNothing
 	stakingtypes.BondedPoolName:    {authtypes.Burner, authtypes.Staking}, // slashes
 	stakingtypes.NotBondedPoolName: {authtypes.Burner, authtypes.Staking},
 	transfertypes.ModuleName:       {authtypes.Minter, authtypes.Burner}, // vouchers of other chains' coins

@@ -21,10 +21,10 @@ import (
 	"github.com/cosmos/gogoproto/proto"
 )
 
-// Numbers of a new network. Governance changes all of them later except the supply's cap, which
-// it may only reach by changing the program's meaning in the open: a vote on x/mint's parameters.
+// Numbers of a new network. Governance changes all of them later except the supply's cap: coins come
+// from x/reward's schedule alone (mintNothing).
 const (
-	// maxSupply is the hard cap of CAIRN, inflation included.
+	// maxSupply is the hard cap of CAIRN.
 	maxSupply = 1_000_000_000
 	// gasPrice is acairn for a unit of gas when blocks are not full: 200,000 gas, a typical lease,
 	// costs 0.0002 CAIRN. The fee market raises it by an eighth a block at most under load and

@@ -129,7 +129,7 @@ func (app *App) buildKeepers(options servertypes.AppOptions) error {
 	app.Staking = stakingkeeper.NewKeeper(cdc, service(stakingtypes.StoreKey), app.Auth, app.Bank, gov,
 		ValidatorCodec(), ConsensusCodec())
 	app.Mint = mintkeeper.NewKeeper(cdc, service(minttypes.StoreKey), app.Staking, app.Auth, app.Bank,
-		authtypes.FeeCollectorName, gov)
+		authtypes.FeeCollectorName, gov, mintkeeper.WithMintFn(mintNothing))
 	app.Distribution = distrkeeper.NewKeeper(cdc, service(distrtypes.StoreKey), app.Auth, app.Bank, app.Staking,
 		authtypes.FeeCollectorName, gov)
 	app.Slashing = slashingkeeper.NewKeeper(cdc, app.encoding.Amino, service(slashingtypes.StoreKey), app.Staking, gov)
