@@ -174,8 +174,7 @@ func (app *App) InitChainer(ctx sdk.Context, req *abci.RequestInitChain) (*abci.
 	return app.manager.InitGenesis(ctx, app.encoding.Codec, state)
 }
 
-// CloseMempool ends the mempool's goroutines. A node does so before it stops consensus, whose events
-// the mempool follows. It may be called again.
+// CloseMempool ends the mempool's goroutines. Blocks may be executed after that. It may be called again.
 func (app *App) CloseMempool() error {
 	app.closeMempool.Do(func() { app.closeMempoolErr = app.mempool.Close() })
 	return app.closeMempoolErr

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	abci "github.com/cometbft/cometbft/abci/types"
 	"github.com/cosmos/cosmos-sdk/baseapp"
@@ -87,12 +88,20 @@ func (app *App) buildEVMKeepers(options servertypes.AppOptions) error {
 	return nil
 }
 
+// proposalPatience is how long a proposer waits for its pool to be rechecked where the node's settings do
+// not say.
+const proposalPatience = 250 * time.Millisecond
+
 // buildMempool gives the node the mempool of type "app": Ethereum transactions of one sender wait
 // for each other's nonces, all others are rechecked after each block. Without it the JSON-RPC server
 // has nothing to submit to.
 func (app *App) buildMempool(options servertypes.AppOptions) error {
 	logger := app.Logger()
 	config := evmserver.ResolveMempoolConfig(app.AnteHandler(), options, logger)
+	if config.PendingTxProposalTimeout <= 0 {
+		// The pool would let a proposer wait without end for a recheck that never comes.
+		config.PendingTxProposalTimeout = proposalPatience
+	}
 	if err := evmserver.ValidateReapBounds(options, config.BlockGasLimit); err != nil {
 		return fmt.Errorf("checking the mempool's limits: %w", err)
 	}
@@ -114,11 +123,9 @@ func (app *App) buildMempool(options servertypes.AppOptions) error {
 		// let one that went stale in the proposer's pool hold up round after round.
 		baseapp.NoOpProcessProposal(),
 	)
-	app.SetPrepareCheckStater(func(sdk.Context) {
-		if !pool.HasEventBus() {
-			pool.NotifyNewBlock()
-		}
-	})
+	// The pool hears of blocks from here and not from consensus' events: a subscriber of those that is two
+	// blocks behind is dropped for good, and its proposals would be empty from then on.
+	app.SetPrepareCheckStater(func(sdk.Context) { pool.NotifyNewBlock() })
 	return nil
 }
 

@@ -223,8 +223,8 @@ func (n *Node) close() error {
 		}
 	}
 	errs = append(errs, n.failed.Wait())
-	// The application's mempool listens to consensus, so it goes first, but executes blocks of
-	// consensus, so its database goes last.
+	// The application's mempool takes nothing any more, then consensus ends; the application executes
+	// its blocks until then, so the database goes last.
 	if n.app != nil {
 		if err := n.app.CloseMempool(); err != nil {
 			errs = append(errs, fmt.Errorf("closing the mempool: %w", err))
@@ -345,7 +345,6 @@ func (n *Node) buildServers(config Config, settings evmconfig.Config) error {
 	n.app.RegisterNodeService(clientCtx, settings.Config)
 	if pool, ok := n.app.GetMempool().(*evmmempool.Mempool); ok {
 		pool.SetClientCtx(clientCtx)
-		pool.SetEventBus(n.comet.EventBus())
 	}
 	if settings.GRPC.Enable {
 		if err := n.buildGRPC(&clientCtx, settings.GRPC, config.Settings, config.Logger); err != nil {
