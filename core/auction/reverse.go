@@ -1,8 +1,3 @@
-// Package auction ranks the bids of a reverse auction: one consumer asks, devices bid, the lowest
-// price wins. Chain and tools rank with the same function.
-//
-// INV-AUCTION-1: the order is total and depends on the bids alone, so that every node and every
-// order of arrival gives the same ranking.
 package auction
 
 import (
