@@ -6,6 +6,7 @@ import (
 
 	"cosmossdk.io/collections"
 	errorsmod "cosmossdk.io/errors"
+	"cosmossdk.io/math"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	auditv1 "github.com/cairn-network/cairn/api/cairn/audit/v1"
@@ -195,9 +196,14 @@ func (k *Keeper) turn(ctx context.Context, ended auditv1.Epoch, params auditv1.B
 		Outputs:  uint32(len(collected)),
 		Weak:     len(collected) == 0,
 	}
+	var missing []member
 	for _, m := range members {
-		if err := k.count(ctx, next.Number, m.spelled, contributed[m.spelled]); err != nil {
+		record, err := k.count(ctx, next.Number, m.spelled, contributed[m.spelled])
+		if err != nil {
 			return err
+		}
+		if record.MissedInARow > 0 && (record.Contributed > 0 || record.MissedInARow > newcomerEpochs) {
+			missing = append(missing, m)
 		}
 	}
 	if err := k.outputs.Clear(ctx, nil); err != nil {
@@ -206,14 +212,49 @@ func (k *Keeper) turn(ctx context.Context, ended auditv1.Epoch, params auditv1.B
 	if err := k.begin(ctx, next, params); err != nil {
 		return err
 	}
+	if next.Weak {
+		missing = nil // nobody chose anything: the network was at fault
+	}
+	charge := func(ctx context.Context) error { return k.charge(ctx, next.Number, missing, params.MissedOutputPpm) }
+	if err := k.attempt(ctx, "missed outputs", ended.Number, params.HookGas, charge); err != nil {
+		return err
+	}
 	return k.runHooks(ctx, ended, params.HookGas)
 }
 
+// newcomerEpochs is how many epochs in a row a validator that has never contributed may miss: its key
+// needs two to come into force.
+const newcomerEpochs = 8
+
+// charge takes what a missed output costs from each validator's stake. An output that is held back is a
+// bit of the beacon chosen by who holds it back: a bit must cost more than it can bring.
+func (k *Keeper) charge(ctx context.Context, epoch uint64, missing []member, ppm uint32) error {
+	height := sdk.UnwrapSDKContext(ctx).BlockHeight()
+	for _, m := range missing {
+		validator, err := k.staking.Validator(ctx, m.operator)
+		if err != nil {
+			return errorsmod.Wrapf(err, "looking up validator %s", m.spelled)
+		}
+		if ppm == 0 || m.vote.Power <= 0 || validator.IsUnbonded() {
+			continue
+		}
+		burned, err := k.staking.Slash(ctx, m.vote.Validator, height, m.vote.Power, math.LegacyNewDecWithPrec(int64(ppm), 6))
+		if err != nil {
+			return errorsmod.Wrapf(err, "taking stake of validator %s", m.spelled)
+		}
+		event := &auditv1.EventBeaconOutputMissed{Validator: m.spelled, Epoch: epoch, Burned: burned}
+		if err := sdk.UnwrapSDKContext(ctx).EventManager().EmitTypedEvent(event); err != nil {
+			return errorsmod.Wrap(err, "emitting event")
+		}
+	}
+	return nil
+}
+
 // count records whether a validator's output is in an epoch's beacon.
-func (k *Keeper) count(ctx context.Context, epoch uint64, validator string, contributed bool) error {
+func (k *Keeper) count(ctx context.Context, epoch uint64, validator string, contributed bool) (auditv1.BeaconRecord, error) {
 	record, err := k.record(ctx, validator)
 	if err != nil {
-		return err
+		return record, err
 	}
 	if contributed {
 		record.Contributed++
@@ -223,5 +264,5 @@ func (k *Keeper) count(ctx context.Context, epoch uint64, validator string, cont
 		record.Missed++
 		record.MissedInARow++
 	}
-	return errorsmod.Wrapf(k.records.Set(ctx, validator, record), "writing the record of %s", validator)
+	return record, errorsmod.Wrapf(k.records.Set(ctx, validator, record), "writing the record of %s", validator)
 }

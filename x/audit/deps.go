@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 
+	"cosmossdk.io/math"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	stakingtypes "github.com/cosmos/cosmos-sdk/x/staking/types"
 
@@ -10,12 +11,14 @@ import (
 	"github.com/cairn-network/cairn/core/beacon"
 )
 
-// StakingKeeper knows who validates.
+// StakingKeeper knows who validates, and takes stake.
 type StakingKeeper interface {
 	// ValidatorByConsAddr gives the validator that signs as this address.
 	ValidatorByConsAddr(ctx context.Context, address sdk.ConsAddress) (stakingtypes.ValidatorI, error)
 	// Validator gives a validator by its operator.
 	Validator(ctx context.Context, operator sdk.ValAddress) (stakingtypes.ValidatorI, error)
+	// Slash burns a share of the tokens behind a voting power at a height and gives how much.
+	Slash(ctx context.Context, address sdk.ConsAddress, height, power int64, share math.LegacyDec) (math.Int, error)
 }
 
 // Source is where the randomness of beacons comes from. beacon.VRF asks nobody but the validators; an

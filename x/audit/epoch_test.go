@@ -29,6 +29,19 @@ var governance = stage.Spell(authtypes.NewModuleAddress(govtypes.ModuleName))
 // stakers is a set of validators. Validator n is operated by account n.
 type stakers struct {
 	byConsensus map[string]stakingtypes.Validator
+	// lost is what each validator has been slashed, by consensus address.
+	lost map[string]math.Int
+}
+
+// Slash takes from 1,000,000 tokens a unit of power, and from validators that are bonded.
+func (s stakers) Slash(_ context.Context, address sdk.ConsAddress, _, power int64, share math.LegacyDec) (math.Int, error) {
+	taken := share.MulInt64(power * 1_000_000).TruncateInt()
+	before, some := s.lost[string(address)]
+	if !some {
+		before = math.ZeroInt()
+	}
+	s.lost[string(address)] = before.Add(taken)
+	return taken, nil
 }
 
 func (s stakers) ValidatorByConsAddr(_ context.Context, address sdk.ConsAddress) (stakingtypes.ValidatorI, error) {
@@ -58,6 +71,15 @@ type validators struct {
 	*stage.Stage
 	keeper *audit.Keeper
 	keys   []beacon.PrivateKey
+	set    stakers
+}
+
+// lost is what validator n has been slashed.
+func (v *validators) lost(n int) int64 {
+	if lost, some := v.set.lost[string(consensusAddress(n))]; some {
+		return lost.Int64()
+	}
+	return 0
 }
 
 func beaconKey(n int) beacon.PrivateKey {
@@ -78,12 +100,12 @@ func shortEpochs() auditv1.Params {
 func newValidators(tb testing.TB, n int) *validators {
 	tb.Helper()
 	s := stage.New(tb, audit.StoreKey)
-	set := stakers{map[string]stakingtypes.Validator{}}
+	set := stakers{map[string]stakingtypes.Validator{}, map[string]math.Int{}}
 	genesis := audit.DefaultGenesis()
 	genesis.Params = shortEpochs()
-	v := &validators{Stage: s}
+	v := &validators{Stage: s, set: set}
 	for i := range n {
-		set.byConsensus[string(consensusAddress(i))] = stakingtypes.Validator{OperatorAddress: stage.Spell(stage.Account(i))}
+		set.byConsensus[string(consensusAddress(i))] = stakingtypes.Validator{OperatorAddress: stage.Spell(stage.Account(i)), Status: stakingtypes.Bonded}
 		key := beaconKey(i)
 		public := key.Public()
 		v.keys = append(v.keys, key)
@@ -230,6 +252,45 @@ func TestAnEpochWaitsForPowerButNotForEver(t *testing.T) {
 			}
 		})
 	}
+}
+
+// An output that is not in a beacon costs stake, but not where there was none at all, not before a
+// validator has had a key in force for a while, and not where votes have set the price to nothing.
+func TestAMissedOutputCostsStake(t *testing.T) {
+	turns := func(t *testing.T, v *validators, from ...int) {
+		for epoch := v.current(t).Number; v.current(t).Number == epoch; {
+			v.block(t, v.votes(t, from...))
+		}
+	}
+	const price = 100 * 10 // power x ppm
+	v := newValidators(t, 4)
+	turns(t, v, all(4)...)
+	turns(t, v, 0, 1, 2)
+	require.EqualValues(t, price, v.lost(3))
+	turns(t, v)
+	require.EqualValues(t, price, v.lost(3), "a weak beacon is nobody's choice")
+	require.Zero(t, v.lost(0))
+	turns(t, v, 1, 2, 3)
+	require.EqualValues(t, price, v.lost(0))
+	require.EqualValues(t, price, v.lost(3))
+
+	v = newValidators(t, 4)
+	for range 8 {
+		turns(t, v, 0, 1, 2)
+	}
+	require.Zero(t, v.lost(3), "who never contributed has time to bring its key in force")
+	turns(t, v, 0, 1, 2)
+	require.EqualValues(t, price, v.lost(3))
+
+	v = newValidators(t, 4)
+	params, err := v.keeper.Params(v.Ctx)
+	require.NoError(t, err)
+	params.Beacon.MissedOutputPpm = 0
+	_, err = audit.NewMsgServer(v.keeper).UpdateParams(v.Ctx, &auditv1.MsgUpdateParams{Authority: governance, Params: params})
+	require.NoError(t, err)
+	turns(t, v, all(4)...)
+	turns(t, v, 0, 1, 2)
+	require.Zero(t, v.lost(3))
 }
 
 // Outputs may come in different blocks of the window; leaving one out of a block takes nothing back.

@@ -17,24 +17,29 @@ import (
 // recorded, and the next goes on.
 func (k *Keeper) runHooks(ctx context.Context, ended auditv1.Epoch, gas uint64) error {
 	for _, hook := range k.hooks {
-		kind, failed := runHook(ctx, hook, ended, gas)
-		if failed == nil {
-			continue
-		}
-		sdkCtx := sdk.UnwrapSDKContext(ctx)
-		sdkCtx.Logger().Error("work at an epoch's end failed and was undone", "epoch", ended.Number, "hook", hook.Name, "error", failed)
-		failure := auditv1.HookFailure{
-			Epoch: ended.Number, Hook: hook.Name, Height: sdkCtx.BlockHeight(), Error: kind,
-		}
-		if err := k.failures.Set(ctx, collections.Join(ended.Number, hook.Name), failure); err != nil {
-			return errorsmod.Wrapf(err, "recording the failure of %s", hook.Name)
-		}
-		event := &auditv1.EventHookFailed{Epoch: failure.Epoch, Hook: failure.Hook, Error: modkit.Clip(failed.Error())}
-		if err := sdkCtx.EventManager().EmitTypedEvent(event); err != nil {
-			return errorsmod.Wrap(err, "emitting event")
+		work := func(ctx context.Context) error { return hook.AfterEpoch(ctx, ended) }
+		if err := k.attempt(ctx, hook.Name, ended.Number, gas, work); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// attempt does a piece of an epoch's end on its own: if it fails, it is undone and recorded. An error
+// is one of recording that.
+func (k *Keeper) attempt(ctx context.Context, name string, epoch, gas uint64, work func(context.Context) error) error {
+	kind, failed := contained(ctx, gas, work)
+	if failed == nil {
+		return nil
+	}
+	sdkCtx := sdk.UnwrapSDKContext(ctx)
+	sdkCtx.Logger().Error("work at an epoch's end failed and was undone", "epoch", epoch, "hook", name, "error", failed)
+	failure := auditv1.HookFailure{Epoch: epoch, Hook: name, Height: sdkCtx.BlockHeight(), Error: kind}
+	if err := k.failures.Set(ctx, collections.Join(epoch, name), failure); err != nil {
+		return errorsmod.Wrapf(err, "recording the failure of %s", name)
+	}
+	event := &auditv1.EventHookFailed{Epoch: failure.Epoch, Hook: failure.Hook, Error: modkit.Clip(failed.Error())}
+	return errorsmod.Wrap(sdkCtx.EventManager().EmitTypedEvent(event), "emitting event")
 }
 
 // Kinds of failure other than the registered errors, which are named by codespace and code. The state
@@ -45,9 +50,9 @@ const (
 	failedByPanic = "panic"
 )
 
-// runHook runs one hook on a copy of the state that is kept only if the hook succeeds. It gives the kind
+// contained does work on a copy of the state that is kept only if the work succeeds. It gives the kind
 // of failure and its words.
-func runHook(ctx context.Context, hook Hook, ended auditv1.Epoch, gas uint64) (kind string, err error) {
+func contained(ctx context.Context, gas uint64, work func(context.Context) error) (kind string, err error) {
 	sdkCtx := sdk.UnwrapSDKContext(ctx)
 	cached, write := sdkCtx.WithGasMeter(storetypes.NewGasMeter(gas)).CacheContext()
 	defer func() {
@@ -59,7 +64,7 @@ func runHook(ctx context.Context, hook Hook, ended auditv1.Epoch, gas uint64) (k
 			kind, err = failedByPanic, fmt.Errorf("panicked: %v", r)
 		}
 	}()
-	if err := hook.AfterEpoch(cached, ended); err != nil {
+	if err := work(cached); err != nil {
 		codespace, code, _ := errorsmod.ABCIInfo(err, false)
 		return fmt.Sprintf("error %s %d", codespace, code), err
 	}

@@ -19,6 +19,8 @@ const (
 	mostRetainEpochs  = 100_000
 	leastHookGas      = 1_000_000
 	mostHookGas       = 1_000_000_000
+	// A year of missed hours at this costs less than two double signatures.
+	mostMissedOutputPPM = 1_000
 )
 
 // DefaultParams are the parameters of a new chain.
@@ -32,6 +34,7 @@ func DefaultParams() auditv1.Params {
 			LastResortBlocks: 100,
 			RetainEpochs:     1_000,
 			HookGas:          20_000_000,
+			MissedOutputPpm:  10,
 		},
 		Report: defaultReportParams(),
 	}
@@ -56,6 +59,7 @@ func validateBeaconParams(p auditv1.BeaconParams) error {
 		{"last_resort_blocks", uint64(p.LastResortBlocks), 1, mostWaitBlocks},
 		{"retain_epochs", uint64(p.RetainEpochs), leastRetainEpochs, mostRetainEpochs},
 		{"hook_gas", p.HookGas, leastHookGas, mostHookGas},
+		{"missed_output_ppm", uint64(p.MissedOutputPpm), 0, mostMissedOutputPPM},
 	} {
 		if bound.value < bound.least || bound.value > bound.most {
 			return errorsmod.Wrapf(ErrParams, "beacon.%s %d: want %d to %d", bound.field, bound.value, bound.least, bound.most)
