@@ -77,7 +77,11 @@ var (
 	ErrChallengeProved = Code{"storage", 15}
 	ErrNoFault         = Code{"storage", 17}
 	ErrFaultReported   = Code{"storage", 18}
+	ErrAuditReceipt    = Code{"storage", 19} // nothing follows from it
+	ErrTooManyAudits   = Code{"storage", 20}
 	ErrNoAudit         = Code{"storage", 21} // also ErrNotFound
+	ErrAuditDeadline   = Code{"storage", 22}
+	ErrNotDrawn        = Code{"storage", 23}
 )
 
 // Epochs and reports.

@@ -42,6 +42,9 @@ const (
 	askPosition = 1
 )
 
+// PeerPositions is how many positions a drawn peer may ask a device for in an epoch.
+const PeerPositions = 64
+
 // Draw is what one epoch's beacon holds for one device.
 type Draw struct{ seed [sha256.Size]byte }
 

@@ -70,13 +70,38 @@ func (s *Stream) Append(l Leaf) error {
 			p.held = append(p.held, w)
 		}
 	}
+	s.grow(p)
+	s.last, s.total = l.ID, total
+	s.leaves++
+	return nil
+}
+
+// Skip adds a full subtree of 2^height leaves that no proof is wanted of: whoever kept its node need
+// not read its leaves again. ErrLeaf if no such subtree begins here, or it is empty. Whether its ids
+// fit in between is not known.
+func (s *Stream) Skip(n Node, height int) error {
+	total, carry := bits.Add64(s.total, n.Sum, 0)
+	switch {
+	case height < 0 || height > MaxDepth || s.leaves&(1<<height-1) != 0:
+		return fmt.Errorf("skipping 2^%d leaves after %d: %w: no subtree of that height begins here", height, s.leaves, ErrLeaf)
+	case n.Sum < 1<<height:
+		return fmt.Errorf("skipping 2^%d leaves: %w: sum of chunks is %d", height, ErrLeaf, n.Sum)
+	case carry != 0:
+		return fmt.Errorf("skipping 2^%d leaves: %w: sum of chunks overflows", height, ErrLeaf)
+	}
+	s.grow(peak{Node: n, height: height})
+	s.total = total
+	s.leaves += 1 << height
+	return nil
+}
+
+// grow puts a full subtree at the right edge.
+func (s *Stream) grow(p peak) {
 	for n := len(s.spine); n > 0 && s.spine[n-1].height == p.height; n = len(s.spine) {
 		p = over(s.spine[n-1], p)
 		s.spine = s.spine[:n-1]
 	}
-	s.spine, s.last, s.total = append(s.spine, p), l.ID, total
-	s.leaves++
-	return nil
+	s.spine = append(s.spine, p)
 }
 
 // over returns the subtree above two, and lets the proofs through either know the other.

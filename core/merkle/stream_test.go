@@ -1,6 +1,7 @@
 package merkle
 
 import (
+	"errors"
 	"reflect"
 	"testing"
 )
@@ -83,6 +84,63 @@ func TestStreamRefusesWhatATreeRefuses(t *testing.T) {
 		}
 		if err == nil {
 			t.Errorf("%s: accepted", name)
+		}
+	}
+}
+
+// Subtrees that are skipped change neither the root nor the proofs of the leaves that are not.
+func TestSkippedSubtreesAreAsGoodAsTheirLeaves(t *testing.T) {
+	const height, block = 2, 4
+	for n := 1; n < 40; n++ {
+		leaves := someLeaves(n)
+		tree, err := Build(leaves)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range n {
+			w := Of(leaves[i].ID)
+			s := NewStream(w)
+			for first := 0; first < n; first += block {
+				part := leaves[first:min(first+block, n)]
+				if len(part) == block && (i < first || i >= first+block) {
+					sub, err := Build(part)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if err := s.Skip(sub.Root(), height); err != nil {
+						t.Fatal(err)
+					}
+					continue
+				}
+				for _, l := range part {
+					if err := s.Append(l); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			root := s.Root()
+			first, err := w.Proof.Verify(tree.Root())
+			if root != tree.Root() || s.Len() != uint64(n) || err != nil || first != w.First {
+				t.Fatalf("%d leaves, proving %d: root %x, %d leaves, first %d and not %d: %v", n, i, root.Hash, s.Len(), w.First, first, err)
+			}
+		}
+	}
+}
+
+func TestSkipRefuses(t *testing.T) {
+	s := NewStream()
+	if err := s.Append(someLeaves(1)[0]); err != nil {
+		t.Fatal(err)
+	}
+	for why, err := range map[string]error{
+		"a subtree that does not begin here": s.Skip(Node{Sum: 9}, 1),
+		"an empty one":                       s.Skip(Node{}, 0),
+		"too high":                           s.Skip(Node{Sum: 1 << 62}, MaxDepth+1),
+		"below the leaves":                   s.Skip(Node{Sum: 1}, -1),
+		"a sum that overflows":               s.Skip(Node{Sum: 1<<64 - 1}, 0),
+	} {
+		if !errors.Is(err, ErrLeaf) {
+			t.Errorf("%s: %v", why, err)
 		}
 	}
 }

@@ -5,7 +5,14 @@ import (
 
 	devicev1 "github.com/cairn-network/cairn/api/cairn/device/v1"
 	marketv1 "github.com/cairn-network/cairn/api/cairn/market/v1"
+	"github.com/cairn-network/cairn/daemon/storagenode/possession"
 )
+
+// PossessionChain is where a node proves what it holds and watches its peers; *chainclient.Client is one.
+type PossessionChain interface {
+	possession.Chain
+	possession.WatchChain
+}
 
 // Chain is what the node needs of the chain; *chainclient.Client is one. An error about something
 // that is not there wraps chainclient.ErrNotFound.

@@ -38,6 +38,7 @@ type handler struct {
 	identity Identity
 	store    *store.Store
 	leases   LeaseAuthority
+	chain    Chain
 	accounts *accounts
 	clock    clock.Clock
 	proofs   *possession.Service // nil for a node that proves nothing
@@ -63,6 +64,9 @@ func (h *handler) Admit(ctx context.Context, hello wire.Hello, peer ed25519.Publ
 		return nil, wire.Terms{}, wire.Errorf(wire.ErrWrongDevice, "this is device %d", h.identity.Device)
 	case hello.Time.Sub(now).Abs() > maxClockSkew:
 		return nil, wire.Terms{}, wire.Errorf(wire.ErrClockSkew, "provider's clock says %s", now.UTC().Format(time.RFC3339))
+	}
+	if hello.Lease == 0 {
+		return h.admitPeer(ctx, hello, peer)
 	}
 	item, err := h.leases.Item(ctx, hello.Lease, missFresh)
 	if errors.Is(err, ErrNoLease) {
@@ -216,6 +220,9 @@ func (s *service) Put(ctx context.Context, h wire.PutHeader, body *wire.Body) (r
 	if most := max(fewPieces, item.Units/piece.ChunkSize); uint64(s.store.Lease(s.lease).Pieces) >= most {
 		return receipt, wire.Errorf(wire.ErrQuota, "the lease has room for %d pieces", most)
 	}
+	if most := max(fewReleases, item.Units/8); s.proofs.Releases().Bytes(s.lease) > most {
+		return receipt, wire.Errorf(wire.ErrQuota, "releases of deleted pieces take more than %d bytes", most)
+	}
 	key := store.Key{Lease: s.lease, ID: h.ID}
 	w, err := s.store.Create(key, store.CreateOptions{
 		Size: h.Size, Expiry: h.Expiry, Until: item.ExpiresAt.Unix(), Limit: s.limit(&item),
@@ -240,6 +247,9 @@ func (s *service) Put(ctx context.Context, h wire.PutHeader, body *wire.Body) (r
 	s.traffic.bytesPut.Add(uint64(h.Size))
 	return s.receipt(info, item), nil
 }
+
+// fewReleases is how much the releases of the smallest lease may take on the disk, bytes.
+const fewReleases = 64 << 10
 
 // fewPieces may lie under the smallest lease.
 const fewPieces = 16
@@ -373,15 +383,20 @@ func (s *service) Get(ctx context.Context, id piece.ID, off, n uint32, out *wire
 }
 
 // Delete implements wire.Service. A lease that has ended may still be cleared.
-func (s *service) Delete(ctx context.Context, ids []piece.ID) (err error) {
+func (s *service) Delete(ctx context.Context, releases []piece.SignedRelease) (err error) {
 	defer func() { s.count(err) }()
 	if err := s.own(); err != nil {
 		return err
 	}
-	if _, err := s.readable(ctx); err != nil {
+	item, err := s.readable(ctx)
+	if err != nil {
 		return err
 	}
-	free, hidden, err := s.proofs.Delete(s.lease, ids)
+	// A release must cover every receipt that was given so far.
+	if now := s.clock.Now().Unix(); len(releases) > 0 && releases[0].Until < now {
+		return wire.Errorf(wire.ErrClockSkew, "released until %d, it is %d", releases[0].Until, now)
+	}
+	free, hidden, err := s.proofs.Delete(s.lease, releases, item.ExpiresAt.Unix())
 	if err != nil {
 		return err
 	}
@@ -456,6 +471,26 @@ func (s *service) Challenge(ctx context.Context, id piece.ID, chunk uint32) (dat
 	}
 	first := int(chunk) * piece.ChunkSize
 	return b[first:min(first+piece.ChunkSize, len(b))], proof, nil
+}
+
+// Ask implements wire.Service: a lease is nobody whom a beacon draws.
+func (s *service) Ask(context.Context, uint64, uint32) ([]byte, error) {
+	return nil, wire.Errorf(wire.ErrUnauthorized, "only a device may be drawn to ask")
+}
+
+// Inclusion implements wire.Service.
+func (s *service) Inclusion(ctx context.Context, id piece.ID, epoch uint64) (proof []byte, err error) {
+	defer func() { s.count(err) }()
+	if err := s.own(); err != nil {
+		return nil, err
+	}
+	if _, err := s.readable(ctx); err != nil {
+		return nil, err
+	}
+	if s.proofs == nil {
+		return nil, wire.Errorf(wire.ErrNotFound, "this provider commits to no tree")
+	}
+	return s.proofs.Inclusion(ctx, s.lease, id, epoch)
 }
 
 // Voucher implements wire.Service.

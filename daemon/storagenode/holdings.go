@@ -56,10 +56,20 @@ func (h *holdings) Read(lease uint64, id piece.ID) ([]byte, error) {
 	return h.store.Kept(store.Key{Lease: lease, ID: id})
 }
 
-// Size implements possession.Pieces.
-func (h *holdings) Size(lease uint64, id piece.ID) (uint32, bool) {
+// Find implements possession.Pieces.
+func (h *holdings) Find(lease uint64, id piece.ID) (possession.Piece, bool) {
 	info, err := h.store.Stat(store.Key{Lease: lease, ID: id})
-	return info.Size, err == nil
+	return possession.Piece{Key: possession.Key{Lease: lease, ID: id}, Size: info.Size, Expiry: info.Expiry}, err == nil
+}
+
+// Open implements possession.Pieces.
+func (h *holdings) Open(ctx context.Context) ([]uint64, error) {
+	items, err := h.Chain.DeviceItems(ctx, h.Identity.Device)
+	leases := make([]uint64, 0, len(items))
+	for _, i := range items {
+		leases = append(leases, i.Lease)
+	}
+	return leases, err
 }
 
 // Delete implements possession.Pieces.

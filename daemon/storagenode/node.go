@@ -83,7 +83,7 @@ type Deps struct {
 	Identity Identity
 	Chain    Chain
 	// Possession is where the node proves what it holds; nil for a node that proves nothing.
-	Possession possession.Chain
+	Possession PossessionChain
 	Registry   *prometheus.Registry // nil for one of its own
 	Clock      clock.Clock          // nil for the system's
 	Log        *slog.Logger         // nil for silence
@@ -155,6 +155,7 @@ func (n *Node) Run(ctx context.Context) error {
 	group.Add(lifecycle.Part{Name: "piece server", Start: n.listen, Run: n.serve})
 	if n.Possession != nil {
 		group.Add(lifecycle.Part{Name: "possession", Run: func(ctx context.Context) error { return n.proofs.Run(ctx) }, Close: n.closeProofs})
+		group.Add(lifecycle.Part{Name: "watch over peers", Run: n.watchPeers})
 	}
 	if n.Config.StatusListen != "" {
 		group.Add(lifecycle.Part{
@@ -190,13 +191,22 @@ func (n *Node) openStore(ctx context.Context) error {
 		return nil
 	}
 	n.proofs, err = possession.Open(ctx, possession.Deps{
-		Dir: filepath.Join(c.Path, "trees"), Device: n.Identity.Device, Chain: n.Possession, Pieces: (*holdings)(n),
+		Dir: filepath.Join(c.Path, "trees"), ChainID: n.Identity.ChainID, Device: n.Identity.Device, Chain: n.Possession, Pieces: (*holdings)(n),
 		Clock: n.Clock, Log: n.Log, Every: c.Poll,
 	})
 	if err != nil {
 		return errors.Join(err, n.closeStore())
 	}
 	return nil
+}
+
+// watchPeers asks the devices that beacons draw for this one.
+func (n *Node) watchPeers(ctx context.Context) error {
+	w := possession.Watcher{
+		Device: n.Identity.Device, Chain: n.Possession, Peers: (*peers)(n), Clock: n.Clock, Log: n.Log,
+		Every: n.Config.Poll, Stats: n.proofs.NoteWatch,
+	}
+	return w.Run(ctx)
 }
 
 func (n *Node) closeProofs() error { return n.proofs.Close() }
@@ -226,7 +236,7 @@ func (n *Node) listen(context.Context) error {
 	}
 	handler := &handler{
 		identity: n.Identity, store: n.store, leases: n.leases, accounts: n.accounts, clock: n.Clock, grace: n.Config.Grace,
-		proofs: n.proofs,
+		proofs: n.proofs, chain: n.Chain,
 	}
 	n.books.handler = handler
 	n.server, err = wire.NewServer(wire.ServerConfig{Key: n.Identity.Key, Handler: handler, Log: n.Log})

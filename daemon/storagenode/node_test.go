@@ -44,7 +44,7 @@ func TestPutGetDeleteOverTLS(t *testing.T) {
 	c, err := p.Dial(ctx, 5, session, wire.Options{})
 	require.NoError(t, err)
 	defer c.Close()
-	for i, n := range []int{0, 1, 4096, wire.InlineSize, wire.InlineSize + 1, 100_000, piece.MaxSize} {
+	for i, n := range []int{2, 1, 4096, wire.InlineSize, wire.InlineSize + 1, 100_000, piece.MaxSize} {
 		data := random(uint64(i), n)
 		receipt, err := c.Put(ctx, pieceID(uint64(i)), 0, n, bytes.NewReader(data))
 		require.NoError(t, err, n)

@@ -2,6 +2,7 @@ package piece
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"net"
 	"sync"
@@ -17,6 +18,8 @@ type serverConn struct {
 	raw     *batchConn
 	sess    *session
 	service Service
+	hello   Hello             // what the client said
+	peer    ed25519.PublicKey // and the key that it proved
 
 	handlers sync.WaitGroup
 	open     atomic.Int32 // requests that run
@@ -117,7 +120,7 @@ func (c *serverConn) admit(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.service = service
+	c.service, c.hello, c.peer = service, hello, peer
 	terms.Version, terms.Streams, terms.Window = Version, uint32(config.Streams), uint32(config.Window)
 	c.sess.recvWindow, c.sess.sendWindow = config.Window, ClientWindow
 	welcome, err := appendTerms(nil, terms)

@@ -52,10 +52,12 @@ func (s *sink) Get(ctx context.Context, _ piece.ID, _, n uint32, out *Download) 
 	return nil
 }
 
-func (s *sink) Delete(context.Context, []piece.ID) error      { return nil }
-func (s *sink) Stat(context.Context, piece.ID) (Info, error)  { return Info{}, nil }
-func (s *sink) Voucher(context.Context, voucher.Signed) error { return nil }
-func (s *sink) Close()                                        {}
+func (s *sink) Delete(context.Context, []piece.SignedRelease) error         { return nil }
+func (s *sink) Ask(context.Context, uint64, uint32) ([]byte, error)         { return nil, nil }
+func (s *sink) Inclusion(context.Context, piece.ID, uint64) ([]byte, error) { return nil, nil }
+func (s *sink) Stat(context.Context, piece.ID) (Info, error)                { return Info{}, nil }
+func (s *sink) Voucher(context.Context, voucher.Signed) error               { return nil }
+func (s *sink) Close()                                                      {}
 func (s *sink) List(context.Context, []Listed, piece.ID, int) ([]Listed, bool, error) {
 	return nil, false, nil
 }

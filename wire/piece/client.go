@@ -18,11 +18,13 @@ import (
 // protocolName is the ALPN name.
 const protocolName = "cairn-piece/1"
 
-// Session is what a consumer speaks as: one lease on one chain.
+// Session is what a client speaks as: a consumer of one lease on one chain, or a device.
 type Session struct {
 	ChainID string
 	Lease   uint64
-	Key     ed25519.PrivateKey // the lease's session key
+	Key     ed25519.PrivateKey // the lease's session key, or the device's
+	// Peer, where Lease is 0, is the device that asks another for what a beacon drew, and nothing else.
+	Peer uint64
 	// Pass, if there is one, lets the lease read what is stored under another, and only that.
 	Pass *pass.Signed
 }
@@ -168,7 +170,7 @@ func greet(ctx context.Context, sess *session, device uint64, s Session, o Optio
 	}
 	sess.raw.cork()
 	sent := o.Now()
-	hello := Hello{Version: Version, ChainID: s.ChainID, Lease: s.Lease, Device: device, Time: sent, Pass: s.Pass}
+	hello := Hello{Version: Version, ChainID: s.ChainID, Lease: s.Lease, Device: device, Time: sent, Peer: s.Peer, Pass: s.Pass}
 	if err := sess.send(ctx, frameHello, 0, appendHello(nil, hello)); err != nil {
 		return Terms{}, 0, err
 	}

@@ -30,4 +30,5 @@
 //   - INV-WIRE-1: a parser of outside bytes is total; it returns an error or a value, whatever it reads.
 //   - INV-WIRE-2: memory held for a peer is bounded by windows and stream limits that this side set.
 //   - INV-WIRE-3: a client returns a receipt only after it verified signature, root, size and expiry.
+//   - INV-WIRE-4: a Service is told to delete only with releases that the proven key signed.
 package piece

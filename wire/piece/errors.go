@@ -35,6 +35,7 @@ const (
 	ErrRange        Code = 21 // outside the piece
 	ErrProtocol     Code = 22 // bytes that are not this protocol
 	ErrBadReceipt   Code = 23 // a receipt that does not say what was put (client side)
+	ErrBadRelease   Code = 24 // a release whose signature does not hold
 )
 
 var codeTexts = map[Code]string{
@@ -61,6 +62,7 @@ var codeTexts = map[Code]string{
 	ErrRange:        "outside the piece",
 	ErrProtocol:     "protocol error",
 	ErrBadReceipt:   "bad receipt",
+	ErrBadRelease:   "bad release",
 }
 
 func (c Code) Error() string {

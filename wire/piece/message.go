@@ -22,19 +22,23 @@ const (
 	opList      op = 5
 	opChallenge op = 6
 	opVoucher   op = 7
+	opAsk       op = 8
+	opInclusion op = 9
 )
 
 const (
 	// MaxDelete is the most pieces that one request deletes.
-	MaxDelete = 1024
+	MaxDelete = 512
 	// MaxList is the most pieces that one answer lists.
 	MaxList = 512
 
-	putSize    = 32 + 8 + 4
-	getSize    = 32 + 4 + 4
-	infoSize   = 32 + 4 + 8
-	listedSize = 32 + infoSize
-	maxMessage = 300
+	putSize     = 32 + 8 + 4
+	getSize     = 32 + 4 + 4
+	infoSize    = 32 + 4 + 8
+	listedSize  = 32 + infoSize
+	releaseSize = 32 + 64
+	deleteSize  = 8 + MaxDelete*releaseSize
+	maxMessage  = 300
 )
 
 // Hello is the first frame of a connection: for whom the client speaks, and to whom.
@@ -44,6 +48,8 @@ type Hello struct {
 	Lease   uint64
 	Device  uint64
 	Time    time.Time // the client's clock, whole seconds
+	// Peer, where Lease is 0, is the device that speaks for itself, to ask for what a beacon drew.
+	Peer uint64
 	// Pass, if there is one, lets the lease read what is stored under another.
 	Pass *pass.Signed
 }
@@ -155,7 +161,10 @@ func appendHello(b []byte, h Hello) []byte {
 	b = le.AppendUint64(b, uint64(h.Time.Unix()))
 	b = append(b, byte(len(h.ChainID)))
 	b = append(b, h.ChainID...)
-	if h.Pass != nil {
+	switch {
+	case h.Lease == 0:
+		b = le.AppendUint64(b, h.Peer)
+	case h.Pass != nil:
 		b = h.Pass.AppendBinary(b)
 	}
 	return b
@@ -175,6 +184,12 @@ func parseHello(b []byte) (Hello, error) {
 	}
 	if err := signature.CheckChainID(h.ChainID); err != nil {
 		return h, Errorf(ErrProtocol, "hello: %v", err)
+	}
+	if h.Lease == 0 {
+		if h.Peer = r.u64(); h.Peer == 0 && !r.short {
+			return h, Errorf(ErrProtocol, "hello: neither a lease nor a peer")
+		}
+		return h, r.end("hello")
 	}
 	if len(r.b) > 0 {
 		p, err := pass.Parse(r.b, h.ChainID, h.Lease)
@@ -240,11 +255,13 @@ func appendPut(b []byte, h PutHeader) []byte {
 type request struct {
 	op     op
 	put    PutHeader
-	inline []byte     // put: the whole piece, when it came along
-	id     piece.ID   // get, stat, challenge; list: the id to go on after
-	off, n uint32     // get: range; list: n is the limit; challenge: off is the chunk
-	ids    []piece.ID // delete
+	inline []byte   // put: the whole piece, when it came along
+	id     piece.ID // get, stat, challenge, inclusion; list: the id to go on after
+	off, n uint32   // get: range; list: n is the limit; challenge: off is the chunk; ask: off is the index
+	epoch  uint64   // ask, inclusion
 	signed voucher.Signed
+	// releases of a delete: id, until and signature; what they are bound to is the connection's.
+	releases []piece.SignedRelease
 }
 
 // parseRequest keeps a reference to b in inline.
@@ -257,6 +274,9 @@ func parseRequest(b []byte) (request, error) {
 		if r.short {
 			break
 		}
+		if q.put.Size == 0 {
+			return q, errNothing(q.put.ID)
+		}
 		if len(r.b) > 0 && uint64(len(r.b)) != uint64(q.put.Size) {
 			return q, Errorf(ErrProtocol, "put of %d bytes brings %d", q.put.Size, len(r.b))
 		}
@@ -264,12 +284,14 @@ func parseRequest(b []byte) (request, error) {
 	case opGet:
 		q.id, q.off, q.n = piece.ID(r.hash()), r.u32(), r.u32()
 	case opDelete:
-		if len(r.b)%32 != 0 || len(r.b) > MaxDelete*32 {
-			return q, Errorf(ErrProtocol, "delete of %d bytes, want at most %d ids of 32", len(r.b), MaxDelete)
+		until := int64(r.u64())
+		if len(r.b)%releaseSize != 0 || len(r.b) > MaxDelete*releaseSize {
+			return q, Errorf(ErrProtocol, "delete with releases of %d bytes, want at most %d of %d", len(r.b), MaxDelete, releaseSize)
 		}
-		q.ids = make([]piece.ID, len(r.b)/32)
-		for i := range q.ids {
-			q.ids[i] = piece.ID(r.hash())
+		q.releases = make([]piece.SignedRelease, len(r.b)/releaseSize)
+		for i := range q.releases {
+			q.releases[i].ID, q.releases[i].Until = piece.ID(r.hash()), until
+			copy(q.releases[i].Signature[:], r.take(len(q.releases[i].Signature)))
 		}
 	case opStat:
 		q.id = piece.ID(r.hash())
@@ -277,6 +299,10 @@ func parseRequest(b []byte) (request, error) {
 		q.id, q.n = piece.ID(r.hash()), r.u32()
 	case opChallenge:
 		q.id, q.off = piece.ID(r.hash()), r.u32()
+	case opAsk:
+		q.epoch, q.off = r.u64(), r.u32()
+	case opInclusion:
+		q.id, q.epoch = piece.ID(r.hash()), r.u64()
 	case opVoucher:
 		if err := q.signed.UnmarshalBinary(r.b); err != nil {
 			return q, Errorf(ErrBadVoucher, "%v", err)
@@ -287,6 +313,9 @@ func parseRequest(b []byte) (request, error) {
 	}
 	return q, r.end("request")
 }
+
+// errNothing refuses a piece without bytes: no challenge could ever ask for it.
+func errNothing(id piece.ID) error { return Errorf(ErrBadRequest, "piece %s has no bytes", id) }
 
 func appendInfo(b []byte, i Info) []byte {
 	b = append(b, i.Root[:]...)

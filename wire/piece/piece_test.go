@@ -8,9 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"net"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -19,6 +21,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/cairn-network/cairn/core/challenge"
+	"github.com/cairn-network/cairn/core/merkle"
 	"github.com/cairn-network/cairn/core/piece"
 	"github.com/cairn-network/cairn/core/price"
 	"github.com/cairn-network/cairn/core/voucher"
@@ -45,11 +49,14 @@ const (
 	testChain  = "cairn-test-1"
 	testLease  = 7
 	testDevice = 3
+	testPeer   = 4
+	testEpoch  = 9
 )
 
 var (
 	deviceKey  = testKey(1)
 	sessionKey = testKey(2)
+	peerKey    = testKey(6)
 	ours       = Session{ChainID: testChain, Lease: testLease, Key: sessionKey}
 )
 
@@ -66,6 +73,8 @@ type memory struct {
 	forge  func(*piece.SignedReceipt) // put: what a liar does to its receipt
 	closed atomic.Int32
 	opened atomic.Int32
+
+	releases []piece.SignedRelease
 }
 
 func newMemory() *memory {
@@ -73,7 +82,8 @@ func newMemory() *memory {
 }
 
 func (m *memory) Admit(_ context.Context, h Hello, peer ed25519.PublicKey, client Client) (Service, Terms, error) {
-	if !peer.Equal(public(sessionKey)) || h.Lease != testLease {
+	asks := peer.Equal(public(peerKey)) && h.Lease == 0 && h.Peer == testPeer
+	if !asks && (!peer.Equal(public(sessionKey)) || h.Lease != testLease) {
 		return nil, Terms{}, Errorf(ErrUnauthorized, "lease %d", h.Lease)
 	}
 	if h.Device != testDevice {
@@ -167,13 +177,72 @@ func (m *memory) Get(ctx context.Context, id piece.ID, off, n uint32, out *Downl
 	return nil
 }
 
-func (m *memory) Delete(_ context.Context, ids []piece.ID) error {
+func (m *memory) Delete(_ context.Context, releases []piece.SignedRelease) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, id := range ids {
-		delete(m.pieces, id)
+	for _, r := range releases {
+		delete(m.pieces, r.ID)
 	}
+	m.releases = append(m.releases, releases...)
 	return nil
+}
+
+// tree is that of the pieces there are.
+func (m *memory) tree() *merkle.Tree {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var leaves []merkle.Leaf
+	for id, data := range m.pieces {
+		l, err := challenge.NewLeaf(testLease, id, piece.RootOf(data), uint64(len(data)), math.MaxInt64)
+		if err != nil {
+			panic(err)
+		}
+		leaves = append(leaves, l)
+	}
+	slices.SortFunc(leaves, func(a, b merkle.Leaf) int { return bytes.Compare(a.ID[:], b.ID[:]) })
+	tree, err := merkle.Build(leaves)
+	if err != nil {
+		panic(err)
+	}
+	return tree
+}
+
+// Ask shows the first chunk of the first leaf, whatever is asked for.
+func (m *memory) Ask(_ context.Context, epoch uint64, index uint32) ([]byte, error) {
+	if epoch != testEpoch {
+		return nil, ErrUnauthorized
+	}
+	place, chunk, err := m.tree().ProveAt(uint64(index))
+	if err != nil {
+		return nil, ErrRange
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for id, data := range m.pieces {
+		if challenge.LeafID(testLease, id) == place.Leaf.ID {
+			p, err := challenge.Prove(place, data, chunk)
+			if err != nil {
+				return nil, err
+			}
+			return p.MarshalBinary()
+		}
+	}
+	return nil, ErrNotFound
+}
+
+func (m *memory) Inclusion(_ context.Context, id piece.ID, _ uint64) ([]byte, error) {
+	tree := m.tree()
+	for i := range tree.Len() {
+		if tree.Leaf(i).ID != challenge.LeafID(testLease, id) {
+			continue
+		}
+		p, err := tree.Prove(i)
+		if err != nil {
+			return nil, err
+		}
+		return p.MarshalBinary()
+	}
+	return nil, ErrNotFound
 }
 
 func (m *memory) Stat(_ context.Context, id piece.ID) (Info, error) {
@@ -254,7 +323,7 @@ func TestRequestsSideBySide(t *testing.T) {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
-			data := random(i, int(i)*int(i)*257%piece.MaxSize)
+			data := random(i, 1+int(i)*int(i)*257%piece.MaxSize)
 			root := piece.RootOf(data)
 			id := piece.ID{i}
 			var err error
@@ -291,6 +360,8 @@ func TestErrorsSurviveTheWire(t *testing.T) {
 	require.ErrorIs(t, c.Challenge(ctx, piece.ID{1}, piece.Root{}, 1000, 0), ErrCorrupt)
 	_, err = c.PutBytes(ctx, piece.ID{1}, 0, nil, make([]byte, piece.MaxSize+1))
 	require.ErrorIs(t, err, ErrTooLarge)
+	_, err = c.PutBytes(ctx, piece.ID{1}, 0, nil)
+	require.ErrorIs(t, err, ErrBadRequest, "a piece of no bytes")
 	_, err = c.Put(ctx, piece.ID{1}, 0, 100, bytes.NewReader(make([]byte, 50)))
 	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 	_, err = c.Put(ctx, piece.ID{1}, 0, 200_000, io.LimitReader(rand.NewChaCha8([32]byte{}), 150_000))
@@ -310,10 +381,12 @@ func TestWhoIsAdmitted(t *testing.T) {
 		s      Session
 		want   error
 	}{
-		"another session key": {testDevice, public(deviceKey), Session{ChainID: testChain, Lease: testLease, Key: testKey(9)}, ErrUnauthorized},
-		"another lease":       {testDevice, public(deviceKey), Session{ChainID: testChain, Lease: 8, Key: sessionKey}, ErrUnauthorized},
-		"another device":      {4, public(deviceKey), ours, ErrWrongDevice},
-		"no chain id":         {testDevice, public(deviceKey), Session{ChainID: "", Lease: testLease, Key: sessionKey}, ErrProtocol},
+		"another session key":    {testDevice, public(deviceKey), Session{ChainID: testChain, Lease: testLease, Key: testKey(9)}, ErrUnauthorized},
+		"another lease":          {testDevice, public(deviceKey), Session{ChainID: testChain, Lease: 8, Key: sessionKey}, ErrUnauthorized},
+		"another device":         {4, public(deviceKey), ours, ErrWrongDevice},
+		"a peer unknown":         {testDevice, public(deviceKey), Session{ChainID: testChain, Peer: 5, Key: peerKey}, ErrUnauthorized},
+		"neither lease nor peer": {testDevice, public(deviceKey), Session{ChainID: testChain, Key: peerKey}, ErrProtocol},
+		"no chain id":            {testDevice, public(deviceKey), Session{ChainID: "", Lease: testLease, Key: sessionKey}, ErrProtocol},
 	} {
 		_, err := Dial(ctx, address, test.device, test.key, test.s, Options{})
 		require.ErrorIs(t, err, test.want, name)
@@ -527,12 +600,15 @@ func TestProtocolViolationsEndTheConnection(t *testing.T) {
 	m := newMemory()
 	address, _ := start(t, m)
 	put := appendPut(nil, PutHeader{ID: piece.ID{1}, Size: piece.MaxSize})
+	del := append([]byte{byte(opDelete)}, make([]byte, 8+releaseSize)...)
 	for name, violate := range map[string]func(*rawSession){
 		"unknown frame type":    func(s *rawSession) { s.frame(77, 0, nil) },
 		"frame too long":        func(s *rawSession) { s.Write([]byte{byte(frameData), 0xff, 0xff, 0xff, 1, 0, 0, 0}) },
 		"data without a stream": func(s *rawSession) { s.frame(frameData, 0, []byte{1}) },
 		"request cut short":     func(s *rawSession) { s.frame(frameRequest, 1, put[:20]) },
 		"unknown request":       func(s *rawSession) { s.frame(frameRequest, 1, []byte{99}) },
+		"delete cut short":      func(s *rawSession) { s.frame(frameRequest, 1, del[:len(del)-1]) },
+		"delete without a time": func(s *rawSession) { s.frame(frameRequest, 1, del[:8]) },
 		"stream id used twice":  func(s *rawSession) { s.frame(frameRequest, 5, put); s.frame(frameRequest, 5, put) },
 		"stream id going down":  func(s *rawSession) { s.frame(frameRequest, 5, put); s.frame(frameRequest, 4, put) },
 		"server's own frame":    func(s *rawSession) { s.frame(frameWelcome, 0, nil) },
@@ -664,18 +740,84 @@ func TestShutdownSaysGoodbye(t *testing.T) {
 	require.EqualValues(t, 1, m.closed.Load())
 }
 
+// TestDeleteCarriesReleases: for every piece deleted the provider has a release that the session key
+// signed, and that covers the receipts of now; one whose signature does not hold deletes nothing.
+func TestDeleteCarriesReleases(t *testing.T) {
+	m := newMemory()
+	address, _ := start(t, m)
+	c := dialTest(t, address, Options{})
+	ctx := context.Background()
+	ids := make([]piece.ID, 2*MaxDelete+1)
+	for i := range ids {
+		le.PutUint32(ids[i][:], uint32(i))
+	}
+	receipt, err := c.PutBytes(ctx, ids[0], 0, nil, random(1, 100))
+	require.NoError(t, err)
+	require.NoError(t, c.Delete(ctx, ids))
+	require.Len(t, m.releases, len(ids))
+	for i, r := range m.releases {
+		require.Equal(t, ids[i], r.ID)
+		require.NoError(t, r.Verify(public(sessionKey)))
+		require.Equal(t, piece.Release{ChainID: testChain, Lease: testLease, Device: testDevice, ID: ids[i], Until: r.Until}, r.Release)
+	}
+	require.True(t, m.releases[0].Covers(receipt.IssuedAt))
+
+	m.releases = nil
+	_, err = c.PutBytes(ctx, ids[0], 0, nil, random(1, 100))
+	require.NoError(t, err)
+	b := append(le.AppendUint64(nil, uint64(time.Now().Unix())), ids[0][:]...)
+	_, err = c.call(ctx, opDelete, append(b, make([]byte, 64)...))
+	require.ErrorIs(t, err, ErrBadRelease)
+	require.Empty(t, m.releases)
+	_, err = c.Stat(ctx, ids[0])
+	require.NoError(t, err)
+}
+
+// TestQuestionsAreAnsweredWithProofs: what a provider shows to a drawn peer, and to its renter, is held
+// against the committed root.
+func TestQuestionsAreAnsweredWithProofs(t *testing.T) {
+	m := newMemory()
+	address, _ := start(t, m)
+	ctx := context.Background()
+	c := dialTest(t, address, Options{})
+	var receipts []piece.SignedReceipt
+	for i := range byte(5) {
+		r, err := c.PutBytes(ctx, piece.ID{i}, 0, nil, random(i, 3000))
+		require.NoError(t, err)
+		receipts = append(receipts, r)
+	}
+	root := m.tree().Root()
+	other := root
+	other.Hash[0] ^= 1
+	require.NoError(t, c.Inclusion(ctx, receipts[3].Receipt, testEpoch, root))
+	require.ErrorIs(t, c.Inclusion(ctx, receipts[3].Receipt, testEpoch, other), ErrCorrupt)
+	changed := receipts[3].Receipt
+	changed.Root[0] ^= 1
+	require.ErrorIs(t, c.Inclusion(ctx, changed, testEpoch, root), ErrCorrupt, "another piece under the id")
+	changed.ID = piece.ID{77}
+	require.ErrorIs(t, c.Inclusion(ctx, changed, testEpoch, root), ErrNotFound)
+
+	peer, err := Dial(ctx, address, testDevice, public(deviceKey), Session{ChainID: testChain, Peer: testPeer, Key: peerKey}, Options{})
+	require.NoError(t, err)
+	defer peer.Close()
+	require.NoError(t, peer.Ask(ctx, Question{Epoch: testEpoch, Index: 7, Root: root, Position: 7}))
+	require.ErrorIs(t, peer.Ask(ctx, Question{Epoch: testEpoch, Index: 7, Root: root, Position: 8}), ErrCorrupt, "the chunk beside it")
+	require.ErrorIs(t, peer.Ask(ctx, Question{Epoch: testEpoch, Index: 7, Root: other, Position: 7}), ErrCorrupt)
+	require.ErrorIs(t, peer.Ask(ctx, Question{Epoch: testEpoch + 1, Index: 7, Root: root, Position: 7}), ErrUnauthorized)
+}
+
 // TestCodesAreFixed holds the numbers that are protocol.
 func TestCodesAreFixed(t *testing.T) {
 	for code, n := range map[Code]uint16{
 		ErrInternal: 1, ErrBadRequest: 2, ErrNotFound: 3, ErrExists: 4, ErrNoSpace: 5, ErrQuota: 6, ErrLeaseClosed: 7,
 		ErrUnpaid: 8, ErrCorrupt: 9, ErrClockSkew: 10, ErrTooLarge: 11, ErrUnauthorized: 12, ErrWrongDevice: 13,
 		ErrWrongChain: 14, ErrBusy: 15, ErrCanceled: 16, ErrTimeout: 17, ErrBadVoucher: 18, ErrShutdown: 19,
-		ErrVersion: 20, ErrRange: 21, ErrProtocol: 22, ErrBadReceipt: 23,
+		ErrVersion: 20, ErrRange: 21, ErrProtocol: 22, ErrBadReceipt: 23, ErrBadRelease: 24,
 	} {
 		require.EqualValues(t, n, code)
 		require.NotContains(t, code.Error(), "error "+fmt.Sprint(n))
 	}
-	require.Len(t, codeTexts, 23)
+	require.Len(t, codeTexts, 24)
 	require.Contains(t, Code(999).Error(), "999")
 }
 
@@ -683,6 +825,10 @@ func FuzzMessages(f *testing.F) {
 	f.Add(appendPut(nil, PutHeader{Size: 3}), byte(0))
 	f.Add(append(appendPut(nil, PutHeader{Size: 3}), 1, 2, 3), byte(0))
 	f.Add(appendHello(nil, Hello{Version: 1, ChainID: testChain, Lease: 1, Device: 2, Time: time.Unix(5, 0)}), byte(1))
+	f.Add(appendHello(nil, Hello{Version: 1, ChainID: testChain, Device: 2, Peer: 3, Time: time.Unix(5, 0)}), byte(1))
+	f.Add(append([]byte{byte(opDelete)}, make([]byte, 8+2*releaseSize)...), byte(0))
+	f.Add(append([]byte{byte(opAsk)}, make([]byte, 12)...), byte(0))
+	f.Add(append([]byte{byte(opInclusion)}, make([]byte, 40)...), byte(0))
 	terms, err := appendTerms(nil, Terms{Version: 1, Window: DataSize, Streams: 1, Time: time.Unix(9, 0)})
 	if err != nil {
 		f.Fatal(err)
@@ -698,8 +844,21 @@ func FuzzMessages(f *testing.F) {
 		switch kind % 7 {
 		case 0:
 			var q request
-			if q, err = parseRequest(b); err == nil && q.op == opPut {
+			if q, err = parseRequest(b); err != nil {
+				break
+			}
+			switch q.op {
+			case opPut:
 				again = append(appendPut(nil, q.put), q.inline...)
+			case opAsk:
+				again = le.AppendUint32(le.AppendUint64([]byte{byte(opAsk)}, q.epoch), q.off)
+			case opInclusion:
+				again = le.AppendUint64(append([]byte{byte(opInclusion)}, q.id[:]...), q.epoch)
+			case opDelete:
+				again = append([]byte{byte(opDelete)}, b[1:9]...)
+				for _, r := range q.releases {
+					again = append(append(again, r.ID[:]...), r.Signature[:]...)
+				}
 			}
 		case 1:
 			var h Hello
@@ -757,6 +916,13 @@ func FuzzServer(f *testing.F) {
 	put := appendPut(nil, PutHeader{ID: piece.ID{1}, Size: 3})
 	f.Add(append(appendHeader(nil, frameRequest, 1, len(put)+3), append(put, 1, 2, 3)...))
 	f.Add(appendHeader(nil, framePing, 0, 8))
+	for _, request := range [][]byte{
+		append([]byte{byte(opDelete)}, make([]byte, 8+2*releaseSize)...),
+		append([]byte{byte(opAsk)}, make([]byte, 12)...),
+		append([]byte{byte(opInclusion)}, make([]byte, 40)...),
+	} {
+		f.Add(append(appendHeader(nil, frameRequest, 1, len(request)), request...))
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		nc, err := tls.Dial("tcp", address, config)
 		if err != nil {

@@ -8,24 +8,6 @@ import (
 	"github.com/cairn-network/cairn/core/piece"
 )
 
-// Delete removes pieces, durably. Pieces that are not there are no error.
-func (c *Conn) Delete(ctx context.Context, ids []piece.ID) error {
-	for len(ids) > 0 {
-		batch := ids[:min(len(ids), MaxDelete)]
-		b := make([]byte, 0, 32*len(batch))
-		for _, id := range batch {
-			b = append(b, id[:]...)
-		}
-		buf, err := c.call(ctx, opDelete, b)
-		if err != nil {
-			return fmt.Errorf("deleting %d pieces on device %d: %w", len(ids), c.device, err)
-		}
-		buf.free()
-		ids = ids[len(batch):]
-	}
-	return nil
-}
-
 // Stat describes a piece without its bytes.
 func (c *Conn) Stat(ctx context.Context, id piece.ID) (Info, error) {
 	buf, err := c.call(ctx, opStat, id[:])

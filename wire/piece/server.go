@@ -44,13 +44,18 @@ type Service interface {
 	Put(ctx context.Context, h PutHeader, body *Body) (piece.SignedReceipt, error)
 	// Get calls out.Begin once and then out.Write for exactly n bytes.
 	Get(ctx context.Context, id piece.ID, off, n uint32, out *Download) error
-	// Delete returns when the deletion is on stable storage. Unknown ids are no error.
-	Delete(ctx context.Context, ids []piece.ID) error
+	// Delete returns when the deletion and the releases are on stable storage. Every release is of
+	// this lease and device and signed by the client's key. Unknown ids are no error.
+	Delete(ctx context.Context, releases []piece.SignedRelease) error
 	Stat(ctx context.Context, id piece.ID) (Info, error)
 	// List returns at most limit pieces after one, in an order that never changes, appended to dst.
 	List(ctx context.Context, dst []Listed, after piece.ID, limit int) (pieces []Listed, more bool, err error)
 	// Challenge returns a chunk and its path.
 	Challenge(ctx context.Context, id piece.ID, chunk uint32) (data []byte, proof piece.Proof, err error)
+	// Ask returns the proof (core/challenge.Proof) of the position that a drawn peer's index asks for.
+	Ask(ctx context.Context, epoch uint64, index uint32) (proof []byte, err error)
+	// Inclusion returns a piece's place (core/merkle.Proof) in the tree in force in an epoch.
+	Inclusion(ctx context.Context, id piece.ID, epoch uint64) (proof []byte, err error)
 	// Voucher takes a payment; when it returns nil the voucher is on stable storage.
 	Voucher(ctx context.Context, v voucher.Signed) error
 	// Close is called once, when no other method runs any more.

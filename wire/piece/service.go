@@ -72,7 +72,7 @@ func (c *serverConn) request(ctx context.Context, h frameHeader, buf *buffer) er
 		return Errorf(ErrProtocol, "stream %d after %d", h.stream, c.lastID)
 	}
 	c.lastID = h.stream
-	if len(buf.b) > 1+putSize+max(InlineSize, MaxDelete*32) {
+	if len(buf.b) > 1+putSize+max(InlineSize, deleteSize) {
 		buf.free()
 		return Errorf(ErrProtocol, "request of %d bytes", h.length)
 	}
@@ -181,7 +181,14 @@ func (c *serverConn) handle(ctx context.Context, st *stream, q *request) (err er
 		}
 		return nil
 	case opDelete:
-		if err := c.service.Delete(ctx, q.ids); err != nil {
+		for i := range q.releases {
+			r := &q.releases[i]
+			r.ChainID, r.Lease, r.Device = c.hello.ChainID, c.hello.Lease, c.hello.Device
+			if err := r.Verify(c.peer); err != nil {
+				return Errorf(ErrBadRelease, "%v", err)
+			}
+		}
+		if err := c.service.Delete(ctx, q.releases); err != nil {
 			return err
 		}
 		return respond()
@@ -208,6 +215,18 @@ func (c *serverConn) handle(ctx context.Context, st *stream, q *request) (err er
 			return fmt.Errorf("encoding a proof: %w", err)
 		}
 		return respond(le.AppendUint16(nil, uint16(len(data))), data, p)
+	case opAsk:
+		proof, err := c.service.Ask(ctx, q.epoch, q.off)
+		if err != nil {
+			return err
+		}
+		return respond(proof)
+	case opInclusion:
+		proof, err := c.service.Inclusion(ctx, q.id, q.epoch)
+		if err != nil {
+			return err
+		}
+		return respond(proof)
 	case opVoucher:
 		if err := c.service.Voucher(ctx, q.signed); err != nil {
 			return err

@@ -89,6 +89,9 @@ func (c *Conn) put(ctx context.Context, id piece.ID, expiry int64, size int, nex
 	if size < 0 || uint64(size) > uint64(c.terms.MaxPiece) {
 		return piece.SignedReceipt{}, c.wrap("putting", id, Errorf(ErrTooLarge, "%d bytes, at most %d", size, c.terms.MaxPiece))
 	}
+	if size == 0 {
+		return piece.SignedReceipt{}, c.wrap("putting", id, errNothing(id))
+	}
 	var scratch [1 + putSize]byte
 	header := appendPut(scratch[:0], PutHeader{id, expiry, uint32(size)})
 	st, err := c.upload(ctx, header, size, next)

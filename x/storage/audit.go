@@ -15,9 +15,6 @@ import (
 	"github.com/cairn-network/cairn/core/piece"
 )
 
-// PeerPositions is how many positions a drawn peer may ask for in an epoch.
-const PeerPositions = 64
-
 // openInclusion asks a device for a piece that it signed a receipt for.
 func (k *Keeper) openInclusion(ctx context.Context, opener account, raw []byte) (storagev1.Audit, error) {
 	sdkCtx := sdk.UnwrapSDKContext(ctx)
@@ -89,8 +86,8 @@ func (k *Keeper) escalate(ctx context.Context, opener account, challenger, devic
 	switch {
 	case epoch != current.Number:
 		return storagev1.Audit{}, errorsmod.Wrapf(ErrEpoch, "epoch %d: %d is running", epoch, current.Number)
-	case index >= PeerPositions:
-		return storagev1.Audit{}, errorsmod.Wrapf(ErrField, "index %d: want less than %d", index, PeerPositions)
+	case index >= challenge.PeerPositions:
+		return storagev1.Audit{}, errorsmod.Wrapf(ErrField, "index %d: want less than %d", index, challenge.PeerPositions)
 	}
 	if _, err := k.InForce(ctx, challenger, epoch); err != nil {
 		return storagev1.Audit{}, errorsmod.Wrap(err, "challenger")

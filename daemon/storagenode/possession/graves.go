@@ -207,7 +207,7 @@ func holds(trees []*tree, k Key) (bool, error) {
 		if !t.leases[k.Lease] {
 			continue
 		}
-		if _, found, err := t.find(id); err != nil || found {
+		if _, _, found, err := t.find(id); err != nil || found {
 			return found, err
 		}
 	}

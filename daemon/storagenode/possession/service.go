@@ -58,8 +58,10 @@ type Pieces interface {
 	Each(ctx context.Context, yield func(Piece) error) error
 	// Read gives a piece's bytes, also when its expiry has passed.
 	Read(lease uint64, id piece.ID) ([]byte, error)
-	// Size of a piece; false if it is not there.
-	Size(lease uint64, id piece.ID) (uint32, bool)
+	// Find describes a piece without its root; false if it is not there.
+	Find(lease uint64, id piece.ID) (Piece, bool)
+	// Open lists the leases that are not closed.
+	Open(ctx context.Context) ([]uint64, error)
 	// Delete removes pieces of a lease.
 	Delete(lease uint64, ids []piece.ID) error
 	// Changes counts what was put and deleted: as long as it is the same, so are the pieces.
@@ -69,12 +71,13 @@ type Pieces interface {
 // Deps are what a service stands on.
 type Deps struct {
 	// Dir is a directory of its own.
-	Dir    string
-	Device uint64
-	Chain  Chain
-	Pieces Pieces
-	Clock  clock.Clock
-	Log    *slog.Logger
+	Dir     string
+	ChainID string
+	Device  uint64
+	Chain   Chain
+	Pieces  Pieces
+	Clock   clock.Clock
+	Log     *slog.Logger
 	// Every is how often the chain is asked for the epoch.
 	Every time.Duration
 }
@@ -90,6 +93,7 @@ type Status struct {
 	Answers        uint64 `json:"audits_answered"`
 	// Reports are missed challenges of peers that this node pointed at.
 	Reports uint64 `json:"faults_reported"`
+	WatchStats
 	// Version and Chunks of the latest commitment.
 	Version uint64 `json:"tree_version"`
 	Chunks  uint64 `json:"tree_chunks"`
@@ -97,17 +101,20 @@ type Status struct {
 	Problem string `json:"problem,omitempty"`
 }
 
-// Service is the prover of one device. One goroutine runs it; Status, Graves, Holds and Delete may be
-// called by others.
+// Service is the prover of one device. One goroutine runs it; Status, Graves, Releases, Holds, Delete,
+// Drawn, Ask and Inclusion may be called by others.
 type Service struct {
 	Deps
-	graves *Graves
+	graves   *Graves
+	releases *Releases
+	desk     *desk
 
 	// epoch that was last looked at, and whether its challenge and its commitment are dealt with.
 	epoch               uint64
 	answered, committed bool
 	asked               bool   // the epoch's challenge was one for this device
 	watched             uint64 // latest epoch whose missed challenges were looked for
+	pruned              uint64 // epoch in which releases were last looked through
 	changes             uint64
 	builtAt             time.Time
 	built               *tree // of changes; nil for none yet
@@ -152,6 +159,10 @@ func Open(ctx context.Context, deps Deps) (*Service, error) {
 			}
 		}
 	}
+	s.desk = newDesk()
+	if s.releases, err = openReleases(deps.Dir, deps.ChainID, deps.Device); err != nil {
+		return nil, err
+	}
 	s.graves, err = openGraves(filepath.Join(deps.Dir, "deleted"))
 	return s, err
 }
@@ -165,6 +176,14 @@ func (s *Service) Graves() *Graves {
 		return nil
 	}
 	return s.graves
+}
+
+// Releases are what renters signed for pieces that they had deleted.
+func (s *Service) Releases() *Releases {
+	if s == nil {
+		return nil
+	}
+	return s.releases
 }
 
 // Run works until ctx is done.
@@ -194,6 +213,9 @@ func (s *Service) Status() Status {
 	return s.status
 }
 
+// NoteWatch makes the figures of the node's watcher part of its status.
+func (s *Service) NoteWatch(w WatchStats) { s.update(func(st *Status) { st.WatchStats = w }) }
+
 func (s *Service) update(change func(*Status)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -222,7 +244,7 @@ func (s *Service) Step(ctx context.Context) error {
 	if !s.committed {
 		commit = s.commit(ctx)
 	}
-	return errors.Join(answer, commit, s.audits(ctx), s.sweep(ctx), s.watch(ctx))
+	return errors.Join(answer, commit, s.audits(ctx), s.sweep(ctx), s.prune(ctx), s.watch(ctx))
 }
 
 // watch looks for missed challenges among the peers that this node was drawn to ask in the epoch
@@ -303,6 +325,7 @@ func (s *Service) answer(ctx context.Context) error {
 	}
 	root := nodeOf(c.Commitment)
 	s.keep(root)
+	s.desk.enter(eraOf(&c))
 	if !c.Challenged || c.Proof != nil {
 		s.answered = true
 		return nil
@@ -316,7 +339,7 @@ func (s *Service) answer(ctx context.Context) error {
 		return fmt.Errorf("answering the challenge of epoch %d: %w", s.epoch, err)
 	}
 	m := &storagev1.MsgProve{Device: s.Device, Epoch: s.epoch}
-	if m.Proofs, err = s.prove(ctx, t, c.Positions); err != nil {
+	if m.Proofs, err = s.prove(t, c.Positions...); err != nil {
 		return fmt.Errorf("answering the challenge of epoch %d: %w", s.epoch, err)
 	}
 	if _, err := s.Chain.Prove(ctx, m); err != nil {
@@ -332,36 +355,23 @@ func (s *Service) answer(ctx context.Context) error {
 }
 
 // prove makes the encoded proofs of positions.
-func (s *Service) prove(ctx context.Context, t *tree, positions []uint64) ([][]byte, error) {
-	wanted := make([]*merkle.Wanted, len(positions))
-	for i, x := range positions {
-		wanted[i] = merkle.At(x)
-	}
-	if err := t.prove(ctx, wanted...); err != nil {
-		return nil, err
-	}
+func (s *Service) prove(t *tree, positions ...uint64) ([][]byte, error) {
 	proofs := make([][]byte, len(positions))
-	for i, w := range wanted {
-		if !w.Found {
-			return nil, fmt.Errorf("position %d is not below %d", positions[i], t.root.Sum)
-		}
-		l, found, err := t.find(w.Proof.Leaf.ID)
+	for i, x := range positions {
+		l, place, first, err := t.at(x)
 		if err != nil {
-			return nil, err
-		}
-		if !found {
-			return nil, fmt.Errorf("%w: %s lost leaf %s", ErrDamaged, t.path, w.Proof.Leaf.ID)
+			return nil, fmt.Errorf("looking for position %d of %d: %w", x, t.root.Sum, err)
 		}
 		data, err := s.Pieces.Read(l.lease, l.id)
 		if err != nil {
 			return nil, fmt.Errorf("reading piece %s of lease %d: %w", l.id, l.lease, err)
 		}
-		p, err := challenge.Prove(w.Proof, data, positions[i]-w.First)
+		p, err := challenge.Prove(place, data, x-first)
 		if err != nil {
 			return nil, err
 		}
 		// A chain that refused the answer would say no more than this.
-		if err := p.Verify(t.root, positions[i]); err != nil {
+		if err := p.Verify(t.root, x); err != nil {
 			return nil, fmt.Errorf("piece %s of lease %d: %w", l.id, l.lease, err)
 		}
 		if proofs[i], err = p.MarshalBinary(); err != nil {
@@ -469,27 +479,44 @@ func (s *Service) answerAudit(ctx context.Context, a storagev1.Audit) error {
 			continue
 		}
 		if a.Kind == storagev1.AuditKind_AUDIT_KIND_ESCALATION {
-			proofs, err := s.prove(ctx, t, []uint64{a.Position})
+			proofs, err := s.prove(t, a.Position)
 			if err != nil {
 				return err
 			}
 			return s.Chain.ProvePosition(ctx, &storagev1.MsgProvePosition{Audit: a.Id, Proof: proofs[0]})
 		}
-		w := merkle.Of(piece.ID(a.Piece))
-		if err := t.prove(ctx, w); err != nil {
-			return err
+		place, found, err := t.of(piece.ID(a.Piece))
+		if err != nil {
+			failed = err
+			continue
 		}
-		if !w.Found {
+		want := merkle.Leaf{ID: piece.ID(a.Piece), Root: piece.Root(a.PieceRoot), Chunks: a.Chunks, Expiry: a.Expiry}
+		if !found {
 			failed = fmt.Errorf("piece with leaf %x of lease %d is not in the tree", a.Piece, a.Lease)
 			continue
 		}
-		raw, err := w.Proof.MarshalBinary()
+		if err := challenge.VerifyInclusion(place, t.root, want); err != nil {
+			failed = err // another piece was stored under its id since
+			continue
+		}
+		raw, err := place.MarshalBinary()
 		if err != nil {
 			return err
 		}
 		return s.Chain.ProveInclusion(ctx, &storagev1.MsgProveInclusion{Audit: a.Id, Proof: raw})
 	}
-	return failed
+	if a.Kind != storagev1.AuditKind_AUDIT_KIND_INCLUSION {
+		return failed
+	}
+	release, found, err := s.releases.find(a.Lease, piece.ID(a.Piece), a.IssuedAt)
+	if err != nil || !found {
+		return errors.Join(failed, err)
+	}
+	raw, err := release.MarshalBinary()
+	if err != nil {
+		return err
+	}
+	return s.Chain.ProveInclusion(ctx, &storagev1.MsgProveInclusion{Audit: a.Id, Release: raw})
 }
 
 // keepEpochs is for how many epochs after a root was last heard of its tree is kept: it may be in a
@@ -523,6 +550,45 @@ func (s *Service) sweep(context.Context) error {
 	return errors.Join(errs...)
 }
 
+// answerTime is for how long after a receipt's expiry an audit that was opened before may still wait:
+// the most that params allow.
+const answerTime = 30 * 24 * time.Hour
+
+// prune forgets releases that nobody can be answered with any more: those of leases that are closed and
+// have no open audit, and those whose receipts expired long ago. Once an epoch.
+func (s *Service) prune(ctx context.Context) error {
+	leases := s.releases.leases()
+	if s.pruned == s.epoch || len(leases) == 0 {
+		return nil
+	}
+	open, err := s.Pieces.Open(ctx)
+	if err != nil {
+		return err
+	}
+	// After the leases: of one that was closed then, no more audits are opened.
+	audits, err := s.Chain.Audits(ctx, s.Device)
+	if err != nil {
+		return err
+	}
+	asked := make(map[uint64]bool, len(open))
+	for _, lease := range open {
+		asked[lease] = true
+	}
+	for _, a := range audits {
+		asked[a.Lease] = true
+	}
+	var errs []error
+	for _, lease := range leases {
+		if asked[lease] {
+			errs = append(errs, s.releases.expire(lease, s.Clock.Now().Add(-answerTime).Unix()))
+		} else {
+			errs = append(errs, s.releases.drop(lease))
+		}
+	}
+	s.pruned = s.epoch
+	return errors.Join(errs...)
+}
+
 // Holds tells whether a tree that may be asked for has pieces of a lease. No service holds nothing.
 func (s *Service) Holds(lease uint64) bool {
 	if s == nil {
@@ -538,11 +604,15 @@ func (s *Service) Holds(lease uint64) bool {
 	return false
 }
 
-// Delete deletes pieces for their renter: those that a tree holds are hidden until it goes, the others
-// are returned for the caller to remove.
-func (s *Service) Delete(lease uint64, ids []piece.ID) (free []piece.ID, hidden int, err error) {
+// Delete deletes the pieces that a lease's renter released: those that a tree holds are hidden until it
+// goes, the others are returned for the caller to remove. ends is when the lease's own receipts expire,
+// Unix seconds. The releases are durable before anything is gone.
+func (s *Service) Delete(lease uint64, releases []piece.SignedRelease, ends int64) (free []piece.ID, hidden int, err error) {
 	if s == nil {
-		return ids, 0, nil
+		for i := range releases {
+			free = append(free, releases[i].ID)
+		}
+		return free, 0, nil
 	}
 	s.mu.RLock()
 	trees := make([]*tree, 0, len(s.trees))
@@ -553,19 +623,31 @@ func (s *Service) Delete(lease uint64, ids []piece.ID) (free []piece.ID, hidden 
 	}
 	s.mu.RUnlock()
 	hide := make(map[Key]uint32)
-	for _, id := range ids {
-		k := Key{lease, id}
+	var keep []Released
+	for _, r := range releases {
+		k := Key{lease, r.ID}
 		held, err := holds(trees, k)
 		if err != nil {
 			return nil, 0, err
 		}
+		p, there := s.Pieces.Find(lease, r.ID)
+		if there && !s.graves.Hidden(k) {
+			// What is not there is not kept a release of: a renter could fill the disk with them.
+			expiry := p.Expiry
+			if expiry == 0 {
+				expiry = ends
+			}
+			keep = append(keep, Released{r, expiry})
+			if held {
+				hide[k] = p.Size
+			}
+		}
 		if !held {
-			free = append(free, id)
-			continue
+			free = append(free, r.ID)
 		}
-		if size, there := s.Pieces.Size(lease, id); there && !s.graves.Hidden(k) {
-			hide[k] = size
-		}
+	}
+	if err := s.releases.keep(lease, keep); err != nil {
+		return nil, 0, err
 	}
 	return free, len(hide), s.graves.hide(hide)
 }

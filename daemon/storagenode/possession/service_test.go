@@ -2,6 +2,7 @@ package possession
 
 import (
 	"context"
+	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
@@ -20,7 +21,12 @@ import (
 	"github.com/cairn-network/cairn/internal/clock"
 )
 
-const device = 3
+const (
+	device  = 3
+	chainID = "cairn-test-1"
+)
+
+var session = ed25519.NewKeyFromSeed(make([]byte, 32))
 
 // chain keeps commitments and checks proofs as x/storage does.
 type chain struct {
@@ -118,6 +124,16 @@ func (c *chain) Prove(ctx context.Context, m *storagev1.MsgProve) (r storagev1.M
 }
 
 func (c *chain) ProveInclusion(_ context.Context, m *storagev1.MsgProveInclusion) error {
+	if len(m.Release) > 0 {
+		var release piece.SignedRelease
+		a := c.audits[0]
+		err := errors.Join(release.UnmarshalBinary(m.Release), release.Verify(session.Public().(ed25519.PublicKey)))
+		if err != nil || challenge.LeafID(release.Lease, release.ID) != piece.ID(a.Piece) || !release.Covers(a.IssuedAt) {
+			return fmt.Errorf("release %+v: %w", release, err)
+		}
+		c.answered, c.audits = append(c.answered, m.Audit), nil
+		return nil
+	}
 	var p merkle.Proof
 	if err := p.UnmarshalBinary(m.Proof); err != nil {
 		return err
@@ -143,6 +159,7 @@ func (c *chain) ProvePosition(_ context.Context, m *storagev1.MsgProvePosition) 
 type shelf struct {
 	pieces  map[Key][]byte
 	changes uint64
+	open    []uint64 // leases
 }
 
 func (s *shelf) Each(_ context.Context, yield func(Piece) error) error {
@@ -161,10 +178,13 @@ func (s *shelf) Read(lease uint64, id piece.ID) ([]byte, error) {
 	return nil, os.ErrNotExist
 }
 
-func (s *shelf) Size(lease uint64, id piece.ID) (uint32, bool) {
-	data, there := s.pieces[Key{lease, id}]
-	return uint32(len(data)), there
+func (s *shelf) Find(lease uint64, id piece.ID) (Piece, bool) {
+	k := Key{lease, id}
+	data, there := s.pieces[k]
+	return Piece{Key: k, Size: uint32(len(data))}, there
 }
+
+func (s *shelf) Open(context.Context) ([]uint64, error) { return s.open, nil }
 
 func (s *shelf) Delete(lease uint64, ids []piece.ID) error {
 	for _, id := range ids {
@@ -207,7 +227,7 @@ func (r *rig) open() {
 	r.Helper()
 	var err error
 	r.service, err = Open(r.Context(), Deps{
-		Dir: r.dir, Device: device, Chain: r.chain, Pieces: r.shelf, Clock: clock.System{}, Log: slog.New(slog.DiscardHandler),
+		Dir: r.dir, ChainID: chainID, Device: device, Chain: r.chain, Pieces: r.shelf, Clock: clock.System{}, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		r.Fatal(err)
@@ -219,6 +239,11 @@ func (r *rig) crash() {
 	r.Helper()
 	_ = r.service.Close()
 	r.open()
+}
+
+// release is what the renter of a piece signs when it has it deleted, at time 100.
+func (r *rig) release(k Key) piece.SignedRelease {
+	return piece.SignRelease(session, piece.Release{ChainID: chainID, Lease: k.Lease, Device: device, ID: k.ID, Until: 100})
 }
 
 func (r *rig) step() {
@@ -237,7 +262,7 @@ func TestEveryChallengeIsAnsweredOverPutsDeletesAndCrashes(t *testing.T) {
 		if n%3 == 0 && len(keys) > 4 { // deleted, and asked for until its tree is out of force
 			gone := keys[0]
 			keys = keys[1:]
-			free, hidden, err := r.service.Delete(gone.Lease, []piece.ID{gone.ID})
+			free, hidden, err := r.service.Delete(gone.Lease, []piece.SignedRelease{r.release(gone)}, 1<<40)
 			if err != nil || hidden != 1 || len(free) != 0 || !r.service.Graves().Hidden(gone) {
 				t.Fatalf("deleting a committed piece: %v, %d hidden, %v", free, hidden, err)
 			}
@@ -334,13 +359,129 @@ func TestAuditsAreAnswered(t *testing.T) {
 	r.shelf.put(1, 2, 100)
 	r.step()
 	r.chain.epoch++
-	id := challenge.LeafID(k.Lease, k.ID)
-	r.chain.audits = []storagev1.Audit{{Id: 7, Kind: storagev1.AuditKind_AUDIT_KIND_INCLUSION, Epoch: r.chain.epoch, Deadline: 1 << 40, Lease: 1, Piece: id[:]}}
+	r.chain.audits = []storagev1.Audit{r.inclusion(7, k, 1)}
 	r.step()
 	r.chain.audits = []storagev1.Audit{{Id: 8, Kind: storagev1.AuditKind_AUDIT_KIND_ESCALATION, Epoch: r.chain.epoch, Deadline: 1 << 40, Position: 3}}
 	r.step()
 	if len(r.chain.answered) != 2 {
 		t.Errorf("answered %v", r.chain.answered)
+	}
+}
+
+// inclusion is the audit of a piece with a receipt of that time.
+func (r *rig) inclusion(id uint64, k Key, issuedAt int64) storagev1.Audit {
+	leaf, data := challenge.LeafID(k.Lease, k.ID), r.shelf.pieces[k]
+	root := piece.RootOf(data)
+	return storagev1.Audit{
+		Id: id, Kind: storagev1.AuditKind_AUDIT_KIND_INCLUSION, Epoch: r.chain.epoch, Deadline: 1 << 40, Lease: k.Lease,
+		Piece: leaf[:], PieceRoot: root[:], Chunks: piece.Chunks(uint64(len(data))), Expiry: 1 << 40, IssuedAt: issuedAt,
+	}
+}
+
+// What a renter had deleted is answered with its release, for as long as the lease is open or the audit
+// waits, also after crashes; a receipt that is newer than the release is not.
+func TestReleasesAnswerForDeletedPieces(t *testing.T) {
+	r := newRig(t)
+	k := r.shelf.put(1, 1, 5000)
+	r.shelf.put(1, 2, 100)
+	r.shelf.open = []uint64{1}
+	r.step()
+	audit := r.inclusion(7, k, 100)
+	stranger := r.release(Key{1, piece.ID{9}})
+	if _, hidden, err := r.service.Delete(1, []piece.SignedRelease{r.release(k), stranger}, 1<<40); err != nil || hidden != 1 {
+		t.Fatal(hidden, err)
+	}
+	if n := r.service.Releases().Bytes(1); n != releaseSize {
+		t.Fatalf("releases take %d bytes, want those of one: of a piece that was never here nothing is kept", n)
+	}
+	r.shelf.changes++
+	for range 8 { // until no tree has it
+		r.chain.epoch++
+		r.step()
+	}
+	if _, there := r.shelf.pieces[k]; there {
+		t.Fatal("the deleted piece is still there")
+	}
+	ask := func(a storagev1.Audit) {
+		t.Helper()
+		a.Epoch, r.chain.answered = r.chain.epoch, nil
+		r.chain.audits = []storagev1.Audit{a}
+		r.crash()
+		r.step()
+		if len(r.chain.answered) != 1 {
+			t.Fatalf("audit %d was not answered", a.Id)
+		}
+	}
+	ask(audit)
+	audit.IssuedAt, audit.Epoch = 101, r.chain.epoch
+	r.chain.audits = []storagev1.Audit{audit}
+	if err := r.service.Step(t.Context()); err == nil {
+		t.Fatal("a receipt from after the release was answered")
+	}
+	// The lease ends while an audit waits.
+	r.shelf.open = nil
+	r.chain.epoch++
+	_ = r.service.Step(t.Context())
+	if r.service.Releases().Bytes(1) == 0 {
+		t.Fatal("the releases are gone, and an audit waits")
+	}
+	audit.IssuedAt = 50
+	ask(audit)
+	r.chain.epoch++
+	r.step()
+	if r.service.Releases().Bytes(1) != 0 {
+		t.Fatal("the releases of a closed lease are still there")
+	}
+}
+
+// A torn end of the file is cut off, and what was acknowledged is there.
+func TestReleasesSurviveTornWrites(t *testing.T) {
+	dir := t.TempDir()
+	open := func() *Releases {
+		r, err := openReleases(dir, chainID, device)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	r := open()
+	sign := func(n byte, expiry int64) Released {
+		return Released{piece.SignRelease(session, piece.Release{ChainID: chainID, Lease: 5, Device: device, ID: piece.ID{n}, Until: 100}), expiry}
+	}
+	if err := r.keep(5, []Released{sign(1, 10), sign(2, 1000)}); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(r.path(5), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Write(make([]byte, releaseSize-1)); err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	r = open()
+	if err := r.keep(5, []Released{sign(3, 1000)}); err != nil {
+		t.Fatal(err)
+	}
+	r = open()
+	for n := byte(1); n <= 3; n++ {
+		found, ok, err := r.find(5, challenge.LeafID(5, piece.ID{n}), 100)
+		if err != nil || !ok || found != sign(n, 0).SignedRelease {
+			t.Fatalf("release %d: %t, %v", n, ok, err)
+		}
+	}
+	many := make([]Released, 1000)
+	for i := range many {
+		many[i] = sign(4, 20)
+	}
+	if err := r.keep(5, many); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.expire(5, 20); err != nil || r.Bytes(5) != 2*releaseSize {
+		t.Fatalf("%d bytes are left, %v", r.Bytes(5), err)
+	}
+	if _, ok, err := open().find(5, challenge.LeafID(5, piece.ID{3}), 100); !ok || err != nil {
+		t.Fatal(ok, err)
 	}
 }
 
@@ -368,19 +509,33 @@ func TestTreesOfManyRuns(t *testing.T) {
 	if err != nil || again.root != made.root || again.leaves != n || len(again.leases) != 3 {
 		t.Fatalf("read %+v, %v; wrote %+v", again, err, made)
 	}
-	w := merkle.At(made.root.Sum / 2)
-	if err := made.prove(t.Context(), w); err != nil || !w.Found {
-		t.Fatal(w.Found, err)
-	}
-	if _, err := w.Proof.VerifyAt(made.root, made.root.Sum/2); err != nil {
-		t.Fatal(err)
-	}
-	l, found, err := made.find(w.Proof.Leaf.ID)
-	if err != nil || !found || l.Leaf != w.Proof.Leaf {
-		t.Fatalf("found %t %+v, %v", found, l, err)
-	}
-	if _, found, err := made.find(piece.ID{1}); found || err != nil {
-		t.Fatalf("found what is not there: %v", err)
+	for _, tr := range []*tree{made, again} {
+		for _, x := range []uint64{0, 1, tr.root.Sum / 3, tr.root.Sum / 2, tr.root.Sum - 1} {
+			l, place, first, err := tr.at(x)
+			if err != nil || l.Leaf != place.Leaf {
+				t.Fatalf("position %d: %+v, %v", x, l, err)
+			}
+			if chunk, err := place.VerifyAt(tr.root, x); err != nil || chunk != x-first {
+				t.Fatalf("position %d: chunk %d, first %d, %v", x, chunk, first, err)
+			}
+			same, _, found, err := tr.find(place.Leaf.ID)
+			if err != nil || !found || same != l {
+				t.Fatalf("found %t %+v, %v", found, same, err)
+			}
+			of, found, err := tr.of(place.Leaf.ID)
+			if err != nil || !found || of.Leaf != l.Leaf {
+				t.Fatalf("proof of leaf %s: %t, %v", l.ID, found, err)
+			}
+			if _, err := of.Verify(tr.root); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, _, _, err := tr.at(tr.root.Sum); !errors.Is(err, ErrDamaged) {
+			t.Fatalf("a position beyond the total: %v", err)
+		}
+		if _, found, err := tr.of(piece.ID{1}); found || err != nil {
+			t.Fatalf("found what is not there: %v", err)
+		}
 	}
 	f, err := os.OpenFile(made.path, os.O_WRONLY, 0)
 	if err != nil {
@@ -415,8 +570,10 @@ func BenchmarkTree(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		if err := t.prove(b.Context(), merkle.At(1), merkle.At(1<<20), merkle.At(1<<25), merkle.At(1<<29)); err != nil {
-			b.Fatal(err)
+		for _, x := range []uint64{1, 1 << 20, 1 << 25, 1 << 29} {
+			if _, _, _, err := t.at(x); err != nil {
+				b.Fatal(err)
+			}
 		}
 	}
 }

@@ -51,6 +51,11 @@ func decode(b *[recordSize]byte) (l leaf) {
 }
 
 const (
+	// blockHeight and blockLeaves are of the subtrees whose nodes are kept in memory, 40 bytes each, so
+	// that a proof reads one of them and not the whole file.
+	blockHeight = 10
+	blockLeaves = 1 << blockHeight
+
 	treeSuffix = ".tree"
 	runSuffix  = ".run"
 	// runLength is how many leaves are sorted in memory at a time: 8 MB.
@@ -63,6 +68,44 @@ type tree struct {
 	root   merkle.Node
 	leaves uint64
 	leases map[uint64]bool // that have a leaf in it
+	blocks []merkle.Node   // of each full run of blockLeaves
+}
+
+// summer computes a tree's root and the nodes of its blocks from leaves that come by in order.
+type summer struct {
+	whole  *merkle.Stream
+	block  *merkle.Stream
+	part   []merkle.Leaf // of the block that is not full
+	last   piece.ID
+	blocks []merkle.Node
+}
+
+func newSummer() *summer { return &summer{whole: merkle.NewStream(), block: merkle.NewStream()} }
+
+func (s *summer) append(l merkle.Leaf) error {
+	if s.whole.Len() > 0 && bytes.Compare(s.last[:], l.ID[:]) >= 0 {
+		return fmt.Errorf("appending piece %s after %s: %w: ids must ascend", l.ID, s.last, merkle.ErrLeaf)
+	}
+	if err := s.block.Append(l); err != nil {
+		return err
+	}
+	if s.part = append(s.part, l); len(s.part) < blockLeaves {
+		return nil
+	}
+	node := s.block.Root()
+	s.blocks, s.last, s.part, s.block = append(s.blocks, node), l.ID, s.part[:0], merkle.NewStream()
+	return s.whole.Skip(node, blockHeight)
+}
+
+// finish says what tree it is.
+func (s *summer) finish(t *tree) error {
+	for _, l := range s.part {
+		if err := s.whole.Append(l); err != nil {
+			return err
+		}
+	}
+	t.leaves, t.root, t.blocks = s.whole.Len(), s.whole.Root(), s.blocks
+	return nil
 }
 
 // ErrDamaged says that a tree's file does not hold what its name says.
@@ -138,11 +181,11 @@ func merge(dir string, runs []string) (t *tree, err error) {
 	}
 	defer out.Abort()
 	w := bufio.NewWriterSize(out, 1<<18)
-	stream := merkle.NewStream()
+	sum := newSummer()
 	t = &tree{leases: map[uint64]bool{}}
 	for len(waiting) > 0 {
 		s := waiting[0]
-		if err := stream.Append(s.at.Leaf); err != nil {
+		if err := sum.append(s.at.Leaf); err != nil {
 			return nil, err
 		}
 		t.leases[s.at.lease] = true
@@ -160,7 +203,9 @@ func merge(dir string, runs []string) (t *tree, err error) {
 			heap.Fix(&waiting, 0)
 		}
 	}
-	t.leaves, t.root = stream.Len(), stream.Root()
+	if err := sum.finish(t); err != nil {
+		return nil, err
+	}
 	if err := errors.Join(w.Flush(), out.Commit()); err != nil {
 		return nil, fmt.Errorf("writing a tree: %w", err)
 	}
@@ -210,8 +255,33 @@ func (q *queue) Pop() any {
 // openTree reads a tree's file whole, and checks that its root is the one in its name.
 func openTree(ctx context.Context, path string) (*tree, error) {
 	t := &tree{path: path, leases: map[uint64]bool{}}
-	if err := t.pass(ctx, func(l leaf) { t.leases[l.lease] = true }); err != nil {
-		return nil, err
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading a tree: %w", err)
+	}
+	defer f.Close()
+	from := bufio.NewReaderSize(f, 1<<18)
+	sum := newSummer()
+	for n := 0; ; n++ {
+		var b [recordSize]byte
+		_, err := io.ReadFull(from, b[:])
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%w: %s: %w", ErrDamaged, path, err)
+		}
+		if n%4096 == 0 && ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		l := decode(&b)
+		if err := sum.append(l.Leaf); err != nil {
+			return nil, fmt.Errorf("%w: %s: %w", ErrDamaged, path, err)
+		}
+		t.leases[l.lease] = true
+	}
+	if err := sum.finish(t); err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrDamaged, path, err)
 	}
 	if want := treePath(filepath.Dir(path), t.root); want != path {
 		return nil, fmt.Errorf("%w: %s has root %x", ErrDamaged, path, t.root.Hash)
@@ -219,55 +289,80 @@ func openTree(ctx context.Context, path string) (*tree, error) {
 	return t, nil
 }
 
-// pass streams all leaves by, completes the wanted proofs, and sets root and number of leaves.
-func (t *tree) pass(ctx context.Context, see func(leaf), wanted ...*merkle.Wanted) error {
+// at proves the leaf that holds a position, which begins with position first. ErrDamaged also where
+// there is no such position.
+func (t *tree) at(x uint64) (l leaf, proof merkle.Proof, first uint64, err error) {
+	block, before := 0, uint64(0)
+	for block < len(t.blocks) && x-before >= t.blocks[block].Sum {
+		before += t.blocks[block].Sum
+		block++
+	}
+	w := merkle.At(x)
+	l, err = t.prove(block, w)
+	return l, w.Proof, w.First, err
+}
+
+// of proves the leaf with an id; false if the tree has none.
+func (t *tree) of(id piece.ID) (proof merkle.Proof, found bool, err error) {
+	_, n, found, err := t.find(id)
+	if err != nil || !found {
+		return proof, false, err
+	}
+	w := merkle.Of(id)
+	_, err = t.prove(int(n/blockLeaves), w)
+	return w.Proof, true, err
+}
+
+// prove completes a proof of a leaf in a block, the last one being what no block holds. The rest of
+// the tree comes from memory.
+func (t *tree) prove(block int, w *merkle.Wanted) (picked leaf, err error) {
 	f, err := os.Open(t.path)
 	if err != nil {
-		return fmt.Errorf("reading a tree: %w", err)
+		return picked, fmt.Errorf("reading a tree: %w", err)
 	}
 	defer f.Close()
-	from := bufio.NewReaderSize(f, 1<<18)
-	stream := merkle.NewStream(wanted...)
-	for {
-		var b [recordSize]byte
-		_, err := io.ReadFull(from, b[:])
-		if errors.Is(err, io.EOF) {
-			break
+	stream := merkle.NewStream(w)
+	read := func(first, n uint64) error {
+		buf := make([]byte, n*recordSize)
+		if _, err := f.ReadAt(buf, int64(first*recordSize)); err != nil {
+			return fmt.Errorf("%w: %s: %w", ErrDamaged, t.path, err)
+		}
+		for ; len(buf) > 0; buf = buf[recordSize:] {
+			l, before := decode((*[recordSize]byte)(buf)), w.Found
+			if err := stream.Append(l.Leaf); err != nil {
+				return fmt.Errorf("%w: %s: %w", ErrDamaged, t.path, err)
+			}
+			if w.Found && !before {
+				picked = l
+			}
+		}
+		return nil
+	}
+	for i, node := range t.blocks {
+		if i == block {
+			err = read(uint64(i)*blockLeaves, blockLeaves)
+		} else {
+			err = stream.Skip(node, blockHeight)
 		}
 		if err != nil {
-			return fmt.Errorf("%w: %s: %w", ErrDamaged, t.path, err)
+			return picked, err
 		}
-		if stream.Len()%4096 == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
-		l := decode(&b)
-		if err := stream.Append(l.Leaf); err != nil {
-			return fmt.Errorf("%w: %s: %w", ErrDamaged, t.path, err)
-		}
-		see(l)
 	}
-	t.leaves, t.root = stream.Len(), stream.Root()
-	return nil
+	full := uint64(len(t.blocks)) * blockLeaves
+	if err := read(full, t.leaves-full); err != nil {
+		return picked, err
+	}
+	if stream.Root() != t.root || !w.Found {
+		return picked, fmt.Errorf("%w: %s is not what it was, or has no such leaf", ErrDamaged, t.path)
+	}
+	return picked, nil
 }
 
-// prove gives the proofs wanted; the leaf of each says where its piece is. A wanted proof that was
-// not found stays so.
-func (t *tree) prove(ctx context.Context, wanted ...*merkle.Wanted) error {
-	seen := *t
-	if err := seen.pass(ctx, func(leaf) {}, wanted...); err != nil {
-		return err
-	}
-	if seen.root != t.root {
-		return fmt.Errorf("%w: %s has root %x", ErrDamaged, t.path, seen.root.Hash)
-	}
-	return nil
-}
-
-// find looks for a leaf by its id.
-func (t *tree) find(id piece.ID) (l leaf, found bool, err error) {
+// find looks for a leaf by its id, and says its number.
+func (t *tree) find(id piece.ID) (l leaf, n uint64, found bool, err error) {
 	f, err := os.Open(t.path)
 	if err != nil {
-		return l, false, fmt.Errorf("reading a tree: %w", err)
+		return l, 0, false, fmt.Errorf("reading a tree: %w", err)
 	}
 	defer f.Close()
 	var b [recordSize]byte
@@ -277,12 +372,15 @@ func (t *tree) find(id piece.ID) (l leaf, found bool, err error) {
 		}
 		return err != nil || bytes.Compare(b[:32], id[:]) >= 0
 	})
-	if err != nil || at == int(t.leaves) {
-		return l, false, err
+	if err == nil && at < int(t.leaves) {
+		_, err = f.ReadAt(b[:], int64(at)*recordSize)
 	}
-	if _, err := f.ReadAt(b[:], int64(at)*recordSize); err != nil {
-		return l, false, fmt.Errorf("reading a tree: %w", err)
+	if err != nil {
+		return l, 0, false, fmt.Errorf("reading a tree: %w", err)
+	}
+	if at == int(t.leaves) {
+		return l, 0, false, nil
 	}
 	l = decode(&b)
-	return l, l.ID == id, nil
+	return l, uint64(at), l.ID == id, nil
 }

@@ -348,13 +348,23 @@ func (s *service) bill(ctx context.Context, n uint64) error {
 	return s.client.Demand(ctx, demand)
 }
 
-func (s *service) Delete(_ context.Context, ids []piece.ID) error {
+func (s *service) Delete(_ context.Context, releases []piece.SignedRelease) error {
 	s.node.mu.Lock()
 	defer s.node.mu.Unlock()
-	for _, id := range ids {
-		delete(s.node.pieces, key{s.lease, id})
+	for _, r := range releases {
+		delete(s.node.pieces, key{s.lease, r.ID})
 	}
 	return nil
+}
+
+// Ask implements wire.Service: nobody proves possession here.
+func (s *service) Ask(context.Context, uint64, uint32) ([]byte, error) {
+	return nil, wire.ErrUnauthorized
+}
+
+// Inclusion implements wire.Service: no tree is committed.
+func (s *service) Inclusion(context.Context, piece.ID, uint64) ([]byte, error) {
+	return nil, wire.ErrNotFound
 }
 
 func (s *service) Stat(_ context.Context, id piece.ID) (wire.Info, error) {
