@@ -2,6 +2,7 @@ package tariff
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/cairn-network/cairn/core/grid"
 	"github.com/cairn-network/cairn/core/price"
@@ -11,7 +12,7 @@ import (
 const (
 	MaxPeriods = 4096
 	// MaxSeconds and MaxEnergy bound a session's totals, far beyond real ones.
-	MaxSeconds = 366 * 24 * 3600
+	MaxSeconds = 31 * 24 * 3600
 	MaxEnergy  = grid.WattHours(1) << 40
 )
 
@@ -63,7 +64,7 @@ type Period struct {
 
 // Cost is a bill.
 type Cost struct {
-	// Lines are by element, then by component; each with what it counts.
+	// Lines are in the tariff's order, by element and component, each once.
 	Lines []Line
 	// Raised is what the tariff's minimum adds to the lines, Lowered what its maximum takes off.
 	Raised, Lowered Total
@@ -71,10 +72,8 @@ type Cost struct {
 	Total Total
 	// VATKnown is false if some line's VAT is not said, so that InclVAT has none for it.
 	VATKnown bool
-	// Energy and the seconds are the session's own.
-	Energy                          grid.WattHours
-	ChargingSeconds, ParkingSeconds uint64
-	WaitingSeconds, ReservedSeconds uint64
+	// Used is what the session was.
+	Used Used
 }
 
 // Total is a sum of money without and with VAT.
@@ -94,3 +93,56 @@ type Line struct {
 	// ExclVAT is rounded down once, and so is its tax.
 	ExclVAT, Tax price.Amount
 }
+
+// Used sums up a session.
+type Used struct {
+	Energy grid.WattHours
+	// Charging, Parking (OCPI's two times), Waiting (the station held back) and Reserved are seconds.
+	Charging, Parking, Waiting, Reserved uint64
+}
+
+// seconds is how long the car was connected.
+func (u Used) seconds() uint64 { return u.Charging + u.Parking + u.Waiting }
+
+// Check refuses sessions that no bill can be made for: ErrSession, naming the field.
+func (s *Session) Check() error {
+	if len(s.Periods) > MaxPeriods {
+		return fmt.Errorf("%w: %d periods, at most %d are read", ErrSession, len(s.Periods), MaxPeriods)
+	}
+	if s.Start < 0 || s.Start > maxUnix {
+		return fmt.Errorf("%w: start %d, want Unix seconds 0..%d", ErrSession, s.Start, int64(maxUnix))
+	}
+	if s.ZoneSeconds < -maxZone || s.ZoneSeconds > maxZone {
+		return fmt.Errorf("%w: zone of %d s, want at most 18 hours", ErrSession, s.ZoneSeconds)
+	}
+	if r := s.Reservation.Value; s.Reservation.Set {
+		switch {
+		case r.Seconds > MaxSeconds:
+			return fmt.Errorf("%w: reservation of %d s, want at most %d", ErrSession, r.Seconds, MaxSeconds)
+		case r.Start < 0 || r.Start > maxUnix:
+			return fmt.Errorf("%w: reservation starts at %d, want Unix seconds 0..%d", ErrSession, r.Start, int64(maxUnix))
+		case r.Expired && len(s.Periods) > 0:
+			return fmt.Errorf("%w: the reservation expired, and yet there are %d periods", ErrSession, len(s.Periods))
+		}
+	}
+	var seconds uint64
+	var energy grid.WattHours
+	for i, p := range s.Periods {
+		seconds += uint64(p.Seconds)
+		switch {
+		case p.State < Charging || p.State > Idle:
+			return fmt.Errorf("%w: period %d has state %d, want 1..4", ErrSession, i+1, p.State)
+		case p.Energy < 0 || p.Energy > MaxEnergy-energy:
+			return fmt.Errorf("%w: period %d has %d Wh, want 0..%d in all", ErrSession, i+1, p.Energy, MaxEnergy)
+		case seconds > MaxSeconds:
+			return fmt.Errorf("%w: lasts %d s up to period %d, want at most %d", ErrSession, seconds, i+1, MaxSeconds)
+		}
+		energy += p.Energy
+	}
+	return nil
+}
+
+const (
+	maxUnix = 1 << 38 // year 10,680
+	maxZone = 18 * 3600
+)
