@@ -47,6 +47,14 @@
 //   - INV-ENERGY-6 (optimum): without losses no other trade on this tree is worth more; with losses, no
 //     other is by more than the ticks and watt-hours that roundings cost (Market.Clear).
 //
+// A book is made of what meters counted in a slot that is over (SettleMetered: the default, without
+// forecasts), or of curves and batteries for a slot to come (Curve, Battery, CheckGate), whose promises
+// are settled against the meters afterwards (SettleImbalance, TrueUp).
+//
+//   - INV-ENERGY-7 (metered): nobody pays more for a deficit than the utility's retail price, nor gets
+//     less for a surplus than its feed-in price.
+//   - INV-ENERGY-8 (imbalance): its money sums to zero; nobody pays more than their escrow.
+//
 // What a uniform price does not prevent: whoever is at the margin moves the price by asking for more
 // than they would take. The gain is bounded by the gap to the next order, and the price is the middle of
 // the range that clears, so that neither side has all of it.

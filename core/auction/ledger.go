@@ -8,8 +8,8 @@ import (
 	"github.com/cairn-network/cairn/core/price"
 )
 
-// PerTick is what one tick is worth: base units for each kilowatt-hour.
-const PerTick = 1000 // watt-hours
+// PerTick is the energy, in watt-hours, that what a tick is worth is told for: a kilowatt-hour.
+const PerTick = 1000
 
 // ErrMoney is wrapped by errors about sums beyond what an Amount holds.
 var ErrMoney = errors.New("money out of range")
@@ -50,20 +50,22 @@ func (c *Clearing) Settle(tick price.Amount) (Ledger, error) {
 			l.Orders[i] = p.out(worth)
 		}
 	}
-	for i, n := range c.Nodes {
-		fee := value(c.market.Tree.Node(i).Fee, max(n.Lower, -n.Lower))
-		l.Tolls[i] = Toll{Fee: p.out(fee), Rent: p.out(c.margin(i) - fee)}
-	}
+	c.tolls(l.Tolls, &p)
 	if u := c.market.Utility; u != nil {
 		l.ToUtility = p.out(value(u.Retail, max(-c.Nodes[0].Upper, 0)))
 		l.ToCommunity = p.in(value(u.FeedIn, max(c.Nodes[0].Upper, 0)))
 	}
-	rounding, negative := p.paid.Sub(p.got)
-	if p.overflow || negative {
-		return Ledger{}, fmt.Errorf("%w: settling %d orders at %s acairn a tick and kWh", ErrMoney, len(c.orders), tick)
+	var err error
+	l.Rounding, err = p.rest(len(c.orders))
+	return l, err
+}
+
+// tolls pays the edges.
+func (c *Clearing) tolls(tolls []Toll, p *purse) {
+	for i, n := range c.Nodes {
+		fee := value(c.market.Tree.Node(i).Fee, max(n.Lower, -n.Lower))
+		tolls[i] = Toll{Fee: p.out(fee), Rent: p.out(c.margin(i) - fee)}
 	}
-	l.Rounding = rounding
-	return l, nil
 }
 
 // margin is what node i's edge takes at the one end and leaves at the other.
@@ -107,6 +109,15 @@ func (p *purse) in(value int64) price.Amount {
 func (p *purse) out(value int64) price.Amount {
 	a, _, err := p.rate.Accrue(uint64(value), 1, 0)
 	return p.count(&p.got, a, err)
+}
+
+// rest is what remains once everyone has paid and got theirs.
+func (p *purse) rest(accounts int) (price.Amount, error) {
+	rest, negative := p.paid.Sub(p.got)
+	if p.overflow || negative {
+		return price.Amount{}, fmt.Errorf("%w: settling %d accounts at %s acairn a tick and kWh", ErrMoney, accounts, p.rate.Amount)
+	}
+	return rest, nil
 }
 
 func (p *purse) count(side *price.Amount, a price.Amount, err error) price.Amount {

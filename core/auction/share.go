@@ -14,21 +14,26 @@ type portion struct {
 	rest     uint64
 }
 
-// share divides total, at most the sum of quantities, pro rata: everyone gets the part rounded down,
-// and what is left goes by one to the largest remainders, equal ones in the order of before.
+// share divides total, at most the sum of quantities, so that nobody has more than theirs.
 func share(total int64, portions []portion, before func(a, b portion) int) {
-	var sum int64
-	for _, p := range portions {
-		sum += p.quantity
+	if total > 0 {
+		divide(total, portions, before)
 	}
-	if sum <= 0 {
-		return
+}
+
+// divide divides any total pro rata by quantities, of which one at least is positive: everyone gets the
+// part rounded down, and what is left goes by one to the largest remainders, equal ones in the order of
+// before.
+func divide(total int64, portions []portion, before func(a, b portion) int) {
+	var sum uint64
+	for _, p := range portions {
+		sum += uint64(p.quantity)
 	}
 	left := total
 	for i := range portions {
 		p := &portions[i]
 		hi, lo := bits.Mul64(uint64(p.quantity), uint64(total))
-		part, rest := bits.Div64(hi, lo, uint64(sum)) // total <= sum, so hi < sum
+		part, rest := bits.Div64(hi, lo, sum) // quantity <= sum, so the part is at most total
 		p.part, p.rest = int64(part), rest
 		left -= p.part
 	}
