@@ -14,6 +14,7 @@ import (
 type Epoch struct {
 	Plan      report.Plan
 	Facts     []score.Fact
+	Evidence  []Witness // of each fact, for services that keep it off chain; nil for the others
 	Accounts  *report.Tree[score.Account]
 	Inputs    *report.Tree[report.Input]
 	Previous  *report.Tree[score.Account] // of the statement that it builds on
@@ -28,8 +29,8 @@ func emptyTree() *report.Tree[score.Account] {
 }
 
 // compute makes an epoch with that many workers. It is core/report's Compute over ranges.
-func compute(ctx context.Context, chainID string, p report.Plan, facts []score.Fact, previous *report.Tree[score.Account], previousID [32]byte, workers int) (*Epoch, error) {
-	e := &Epoch{Plan: p, Facts: facts, Previous: previous}
+func compute(ctx context.Context, chainID string, p report.Plan, facts []score.Fact, evidence []Witness, previous *report.Tree[score.Account], previousID [32]byte, workers int) (*Epoch, error) {
+	e := &Epoch{Plan: p, Facts: facts, Evidence: evidence, Previous: previous}
 	before := previous.Leaves()
 	ranges := report.Cut(facts, before, workers)
 	points := make([]uint64, len(ranges))
@@ -53,7 +54,11 @@ func compute(ctx context.Context, chainID string, p report.Plan, facts []score.F
 		r := ranges[i]
 		some, prev := facts[r.Facts[0]:r.Facts[1]], before[r.Previous[0]:r.Previous[1]]
 		parts[i] = p.Accounts(make([]score.Account, 0, max(len(some), len(prev))), some, prev, total)
-		of, err := report.Inputs(some)
+		var behind []Witness
+		if evidence != nil {
+			behind = evidence[r.Facts[0]:r.Facts[1]]
+		}
+		of, err := inputsOf(some, behind)
 		copy(inputs[r.Facts[0]:], of)
 		return err
 	})

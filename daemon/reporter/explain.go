@@ -47,7 +47,7 @@ func NewAuditor(chain Chain, archive *Archive, log *slog.Logger) *Auditor {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Auditor{chain: chain, ledger: newLedger(chain, archive, log)}
+	return &Auditor{chain: chain, ledger: newLedger(chain, archive, nil, log)}
 }
 
 // rooted is a root that the chain has for an epoch.
@@ -159,7 +159,7 @@ func (a *Auditor) compute(ctx context.Context, service score.Service, epoch uint
 	if err != nil {
 		return nil, err
 	}
-	facts, err := a.chain.Facts(ctx, service, epoch)
+	facts, evidence, err := a.ledger.known(ctx, service, epoch)
 	if err != nil {
 		return nil, err
 	}
@@ -167,7 +167,7 @@ func (a *Auditor) compute(ctx context.Context, service score.Service, epoch uint
 	if err != nil {
 		return nil, err
 	}
-	return compute(ctx, chainID, plan, facts, before, r.previous, a.ledger.workers)
+	return compute(ctx, chainID, plan, facts, evidence, before, r.previous, a.ledger.workers)
 }
 
 // Audit recomputes an epoch and compares every root that the chain has for it. ErrUnknownRoot;

@@ -25,9 +25,10 @@ type ledger struct {
 	http    *http.Client
 	workers int
 	log     *slog.Logger
+	sources map[score.Service]Source // of services with evidence off chain
 
-	mu    sync.Mutex
-	known map[key]*Epoch
+	mu     sync.Mutex
+	epochs map[key]*Epoch
 	// fetched are accounts under final roots.
 	fetched map[report.Root]*report.Tree[score.Account]
 }
@@ -48,10 +49,10 @@ func newHTTPClient() *http.Client {
 	}
 }
 
-func newLedger(chain Chain, archive *Archive, log *slog.Logger) *ledger {
+func newLedger(chain Chain, archive *Archive, sources map[score.Service]Source, log *slog.Logger) *ledger {
 	return &ledger{
-		chain: chain, archive: archive, http: newHTTPClient(), workers: runtime.GOMAXPROCS(0), log: log,
-		known: make(map[key]*Epoch), fetched: make(map[report.Root]*report.Tree[score.Account]),
+		chain: chain, archive: archive, http: newHTTPClient(), workers: runtime.GOMAXPROCS(0), log: log, sources: sources,
+		epochs: make(map[key]*Epoch), fetched: make(map[report.Root]*report.Tree[score.Account]),
 	}
 }
 
@@ -60,7 +61,7 @@ func newLedger(chain Chain, archive *Archive, log *slog.Logger) *ledger {
 func (l *ledger) epoch(ctx context.Context, service score.Service, number uint64, previous [32]byte) (*Epoch, error) {
 	k := key{service, number, previous}
 	l.mu.Lock()
-	e := l.known[k]
+	e := l.epochs[k]
 	l.mu.Unlock()
 	if e != nil {
 		return e, nil
@@ -77,17 +78,17 @@ func (l *ledger) epoch(ctx context.Context, service score.Service, number uint64
 	if err != nil {
 		return nil, err
 	}
-	facts, err := l.chain.Facts(ctx, service, number)
+	facts, evidence, err := l.known(ctx, service, number)
 	if err != nil {
 		return nil, err
 	}
 	begun := time.Now()
-	if e, err = compute(ctx, chainID, plan, facts, before, previous, l.workers); err != nil {
+	if e, err = compute(ctx, chainID, plan, facts, evidence, before, previous, l.workers); err != nil {
 		return nil, err
 	}
 	l.log.Debug("epoch computed", "service", service, "epoch", number, "facts", len(facts), "root", e.Statement.Output, "took", time.Since(begun))
 	l.mu.Lock()
-	l.known[k] = e
+	l.epochs[k] = e
 	l.mu.Unlock()
 	return e, nil
 }
@@ -98,7 +99,7 @@ func (l *ledger) accounts(ctx context.Context, service score.Service, id [32]byt
 		return emptyTree(), nil
 	}
 	l.mu.Lock()
-	for _, e := range l.known {
+	for _, e := range l.epochs {
 		if e.ID == id {
 			l.mu.Unlock()
 			return e.Accounts, nil
@@ -188,9 +189,9 @@ func (l *ledger) places(ctx context.Context) ([]string, error) {
 func (l *ledger) forget(service score.Service, below uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for k := range l.known {
+	for k := range l.epochs {
 		if k.service == service && k.epoch < below {
-			delete(l.known, k)
+			delete(l.epochs, k)
 		}
 	}
 }
@@ -199,7 +200,7 @@ func (l *ledger) forget(service score.Service, below uint64) {
 func (l *ledger) tree(hash string) *report.Tree[score.Account] {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, e := range l.known {
+	for _, e := range l.epochs {
 		if hexHash(e.Accounts.Root()) == hash {
 			return e.Accounts
 		}

@@ -40,6 +40,8 @@ type Config struct {
 	Chain Chain
 	// Services are reported; storage when empty.
 	Services []score.Service
+	// Sources of evidence, for services that keep it off chain.
+	Sources map[score.Service]Source
 	// Bond is brought to this much at the start; zero leaves it as it is.
 	Bond price.Amount
 	// Listen is where data is served, host:port; port 0 for any free one.
@@ -101,7 +103,7 @@ func New(c Config) (*Reporter, error) {
 		return nil, err
 	}
 	return &Reporter{
-		Config: c, archive: archive, ledger: newLedger(c.Chain, archive, c.Log),
+		Config: c, archive: archive, ledger: newLedger(c.Chain, archive, c.Sources, c.Log),
 		serving: make(chan struct{}, maxServing), metrics: newMetrics(),
 	}, nil
 }
@@ -227,13 +229,29 @@ func (r *Reporter) step(ctx context.Context, service score.Service) error {
 		return err
 	}
 	// What others wait for comes first: a demand has a deadline.
-	errs := []error{r.answer(ctx, service, reports), r.finalize(ctx, service, reports)}
+	errs := []error{r.answer(ctx, service, reports), r.finalize(ctx, service, reports), r.remember(ctx, service)}
 	errs = append(errs, r.report(ctx, service, next, reports))
 	errs = append(errs, r.archive.Prune(service, r.Keep))
 	if next > 1 {
 		r.ledger.forget(service, next-1)
 	}
 	return errors.Join(errs...)
+}
+
+// remember keeps the accounts of the newest final report in memory, so that claims can be proved by
+// it: also after a restart, and where another reporter's word became final.
+func (r *Reporter) remember(ctx context.Context, service score.Service) error {
+	final, err := r.Chain.FinalReport(ctx, service)
+	if errors.Is(err, chainclient.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := r.ledger.accounts(ctx, service, toID(final.Id)); err != nil {
+		return fmt.Errorf("fetching the accounts of final epoch %d: %w", final.Statement.Epoch, err)
+	}
+	return nil
 }
 
 // openRound is a round with its reports.
@@ -373,11 +391,11 @@ func (r *Reporter) answerReport(ctx context.Context, service score.Service, epoc
 		if block.Height < asked+int64(turn)*headStart && block.Height+headStart < d.DueAt {
 			continue // another's turn
 		}
-		part, err := partOf(e, d)
+		part, evidence, err := partOf(e, d)
 		if err != nil {
 			return err
 		}
-		err = r.Chain.ServeData(ctx, &auditv1.MsgServeData{Report: of.Id, Demander: d.Demander, Part: part})
+		err = r.Chain.ServeData(ctx, &auditv1.MsgServeData{Report: of.Id, Demander: d.Demander, Part: part, Evidence: evidence})
 		if errors.Is(err, chainclient.ErrNoDemand) {
 			continue // answered by another
 		}
@@ -395,20 +413,26 @@ func toID(b []byte) (id [32]byte) {
 	return id
 }
 
-// partOf is the part of an epoch that a demand asks for, as encoded.
-func partOf(e *Epoch, d auditv1.Demand) ([]byte, error) {
-	if d.Tree == auditv1.DATA_TREE_INPUT {
-		part, err := e.Inputs.Part(d.Index, uint8(d.Depth))
+// partOf is the part of an epoch that a demand asks for, as encoded. A part that shows a single input
+// comes with the evidence that it commits to, where that is off chain.
+func partOf(e *Epoch, d auditv1.Demand) (part, evidence []byte, err error) {
+	if d.Tree != auditv1.DATA_TREE_INPUT {
+		shown, err := e.Accounts.Part(d.Index, uint8(d.Depth))
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		return part.MarshalBinary()
+		part, err = shown.MarshalBinary()
+		return part, nil, err
 	}
-	part, err := e.Accounts.Part(d.Index, uint8(d.Depth))
+	shown, err := e.Inputs.Part(d.Index, uint8(d.Depth))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return part.MarshalBinary()
+	if len(shown.Below) == 1 && shown.Below[0].Leaf != nil {
+		evidence = e.evidence(shown.Below[0].Leaf.Device)
+	}
+	part, err = shown.MarshalBinary()
+	return part, evidence, err
 }
 
 // finalize makes the oldest round final if it is due and nobody whose turn is before did.

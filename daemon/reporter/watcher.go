@@ -21,6 +21,8 @@ type WatcherConfig struct {
 	Chain Chain
 	// Services are watched; storage when empty.
 	Services []score.Service
+	// Sources of evidence, for services that keep it off chain.
+	Sources map[score.Service]Source
 	// StatusListen is the loopback address of status and metrics; empty for none.
 	StatusListen string
 	// Poll is how often the chain is looked at: 10 s when 0.
@@ -86,7 +88,7 @@ func NewWatcher(c WatcherConfig) (*Watcher, error) {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Watcher{
-		WatcherConfig: c, ledger: newLedger(c.Chain, nil, c.Log), metrics: newMetrics(),
+		WatcherConfig: c, ledger: newLedger(c.Chain, nil, c.Sources, c.Log), metrics: newMetrics(),
 		holds: make(map[[32]byte]bool), hunts: make(map[[32]byte]*hunt),
 	}, nil
 }
@@ -216,7 +218,10 @@ func (w *Watcher) look(ctx context.Context, service score.Service, r auditv1.Rep
 			}
 			return w.dispute(ctx, service, posted, id, msg)
 		}
-		w.hunts[id] = &hunt{input: posted.Output == must.Statement.Output}
+		if w.hunts[id], err = w.resume(ctx, r, posted, posted.Output == must.Statement.Output); err != nil {
+			delete(w.hunts, id)
+			return err
+		}
 	}
 	return w.hunt(ctx, service, posted, must, id, w.hunts[id])
 }
@@ -245,11 +250,12 @@ func (w *Watcher) fromData(ctx context.Context, r auditv1.Report, posted report.
 	if err != nil {
 		return nil, err
 	}
-	return disputeMessage(toID(r.Id), must, device, place)
+	return disputeMessage(posted, must, device, place)
 }
 
 // disputeMessage says on chain what is wrong with a device's place in a report.
-func disputeMessage(id [32]byte, must *Epoch, device uint64, place report.Place) (chainclient.Message, error) {
+func disputeMessage(posted report.Statement, must *Epoch, device uint64, place report.Place) (chainclient.Message, error) {
+	id := posted.ID()
 	before, err := must.Previous.Place(device)
 	if err != nil {
 		return nil, err
@@ -258,12 +264,16 @@ func disputeMessage(id [32]byte, must *Epoch, device uint64, place report.Place)
 	if err != nil {
 		return nil, err
 	}
+	input, evidence, err := must.prove(posted, device)
+	if err != nil {
+		return nil, err
+	}
 	if place.Proof != nil {
 		leaf, err := place.Proof.MarshalBinary()
-		return &auditv1.MsgDisputeLeaf{Report: id[:], Leaf: leaf, Previous: previous}, err
+		return &auditv1.MsgDisputeLeaf{Report: id[:], Leaf: leaf, Previous: previous, Input: input, Evidence: evidence}, err
 	}
 	absence, err := place.Absent.MarshalBinary()
-	return &auditv1.MsgDisputeMissing{Report: id[:], Device: device, Absence: absence, Previous: previous}, err
+	return &auditv1.MsgDisputeMissing{Report: id[:], Device: device, Absence: absence, Previous: previous, Input: input, Evidence: evidence}, err
 }
 
 // dispute sends a dispute.
@@ -313,7 +323,7 @@ func (w *Watcher) hunt(ctx context.Context, service score.Service, posted report
 		var device uint64
 		var place report.Place
 		if device, place, need, err = difference(must.Accounts, posted.Output, h.parts); err == nil && need == nil {
-			msg, err = disputeMessage(id, must, device, place)
+			msg, err = disputeMessage(posted, must, device, place)
 		}
 	}
 	if err != nil {
@@ -332,8 +342,8 @@ func (w *Watcher) hunt(ctx context.Context, service score.Service, posted report
 	}
 	dueAt, err := w.Chain.DemandData(ctx, &auditv1.MsgDemandData{Report: id[:], Tree: tree, Index: need.index, Depth: uint32(need.depth)})
 	if errors.Is(err, chainclient.ErrDemanded) {
-		// By an earlier run of this watcher: it goes on from what is on chain.
-		return w.takeUp(ctx, id, h, block.Height)
+		delete(w.hunts, id) // by another run of this watcher: the next step goes on from what is on chain
+		return nil
 	}
 	if err != nil {
 		return err
@@ -343,19 +353,60 @@ func (w *Watcher) hunt(ctx context.Context, service score.Service, posted report
 	return nil
 }
 
-// takeUp makes the demand that stands on chain the hunt's.
-func (w *Watcher) takeUp(ctx context.Context, id [32]byte, h *hunt, height int64) error {
+// resumeTerms is how many terms for an answer a watcher looks back for what an earlier run of it was
+// shown: three demands lead to any leaf.
+const resumeTerms = 4
+
+// resume makes a hunt of what is on chain already: the demand of an earlier run of this watcher that is
+// open, and the parts that it was shown.
+func (w *Watcher) resume(ctx context.Context, r auditv1.Report, posted report.Statement, input bool) (*hunt, error) {
+	h := &hunt{input: input}
+	id := toID(r.Id)
+	params, err := w.Chain.AuditParams(ctx)
+	if err != nil {
+		return nil, err
+	}
+	block, err := w.Chain.LatestBlock(ctx)
+	if err != nil {
+		return nil, err
+	}
 	_, demands, err := w.Chain.Report(ctx, id)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	term := int64(params.Report.ServeBlocks)
 	for _, d := range demands {
-		if d.Demander == w.Chain.Address() {
-			h.demanding, h.index, h.depth, h.since, h.dueAt = true, d.Index, uint8(d.Depth), height, d.DueAt
-			h.input = d.Tree == auditv1.DATA_TREE_INPUT
+		if d.Demander == w.Chain.Address() && (d.Tree == auditv1.DATA_TREE_INPUT) == input {
+			h.demanding, h.index, h.depth, h.since, h.dueAt = true, d.Index, uint8(d.Depth), d.DueAt-term, d.DueAt
 		}
 	}
-	return nil
+	since := max(1, block.Height-resumeTerms*term)
+	if len(r.Posts) > 0 {
+		since = max(since, r.Posts[0].Height)
+	}
+	parts, err := w.Chain.ServedParts(ctx, id, w.Chain.Address(), since, block.Height)
+	if err != nil {
+		return nil, err
+	}
+	for _, b := range parts {
+		h.take(posted, b)
+	}
+	return h, nil
+}
+
+// take keeps a part that was shown if it is one of the tree that is hunted through.
+func (h *hunt) take(posted report.Statement, b []byte) {
+	if h.input {
+		var p report.InputPart
+		if p.UnmarshalBinary(b) == nil && p.Verify(posted.Inputs, p.Index, p.Depth) == nil {
+			h.inputParts = append(h.inputParts, p)
+		}
+		return
+	}
+	var p report.Part
+	if p.UnmarshalBinary(b) == nil && p.Verify(posted.Output, p.Index, p.Depth) == nil {
+		h.parts = append(h.parts, p)
+	}
 }
 
 // await looks whether the hunt's demand was answered. False while it is open.
@@ -382,20 +433,8 @@ func (w *Watcher) await(ctx context.Context, service score.Service, posted repor
 		return false, err
 	}
 	h.demanding = false
-	for _, b := range parts {
-		if h.input {
-			var p report.InputPart
-			if p.UnmarshalBinary(b) == nil && p.Verify(posted.Inputs, h.index, h.depth) == nil {
-				h.inputParts = append(h.inputParts, p)
-				return true, nil
-			}
-			continue
-		}
-		var p report.Part
-		if p.UnmarshalBinary(b) == nil && p.Verify(posted.Output, h.index, h.depth) == nil {
-			h.parts = append(h.parts, p)
-			return true, nil
-		}
+	for _, b := range parts { // one that was missed is demanded again
+		h.take(posted, b)
 	}
-	return true, nil // the answer was missed: it is demanded again
+	return true, nil
 }
