@@ -34,6 +34,7 @@ type gatewaySettings struct {
 	Postgres     string       `toml:"postgres"`
 	MaxPrice     string       `toml:"max_price"`
 	MaxEgress    string       `toml:"max_egress_price"`
+	MinBond      string       `toml:"min_bond"`
 	Budget       string       `toml:"budget"`
 	Reserve      config.Bytes `toml:"reserve"`
 	Regions      []string     `toml:"regions"`
@@ -88,6 +89,7 @@ through a lease that the gateway keeps by itself. Settings are remembered; later
 	f.StringVar(&given.Postgres, "postgres", "", "keep metadata in this PostgreSQL database instead of the home")
 	f.StringVar(&given.MaxPrice, "max-price", "", "highest price for stored bytes, such as 6CAIRN/TB-month")
 	f.StringVar(&given.MaxEgress, "max-egress-price", "", "highest price for bytes read back, such as 3CAIRN/TB")
+	f.StringVar(&given.MinBond, "min-bond", "", "least bond of a device for the bytes reserved on it, 20CAIRN/TB when not given; 0 accepts any")
 	f.StringVar(&given.Budget, "budget", "", "most money locked in escrow at any time, such as 50CAIRN")
 	f.Var(&given.Reserve, "reserve", "space to reserve on each node at first (default 4 GiB)")
 	f.StringSliceVar(&given.Regions, "regions", nil, "countries in which your data may lie, two letters each; empty for any")
@@ -109,6 +111,7 @@ func (t *gatewaySettings) take(c *cobra.Command, given gatewaySettings) {
 		"postgres":         func() { t.Postgres = given.Postgres },
 		"max-price":        func() { t.MaxPrice = given.MaxPrice },
 		"max-egress-price": func() { t.MaxEgress = given.MaxEgress },
+		"min-bond":         func() { t.MinBond = given.MinBond },
 		"budget":           func() { t.Budget = given.Budget },
 		"reserve":          func() { t.Reserve = given.Reserve },
 		"regions":          func() { t.Regions = given.Regions },
@@ -143,6 +146,13 @@ func (t gatewaySettings) launch() (launch.Config, error) {
 			return c, err
 		}
 		c.Lease.MaxMetered = &p.Rate
+	}
+	if t.MinBond != "" {
+		p, err := config.ParseEgressPrice(t.MinBond)
+		if err != nil {
+			return c, fmt.Errorf("--min-bond: %w", err)
+		}
+		c.Lease.MinBond = &p.Rate
 	}
 	var err error
 	if t.Budget != "" {

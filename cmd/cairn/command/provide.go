@@ -13,6 +13,7 @@ import (
 
 	"github.com/cairn-network/cairn/chainclient/wallet"
 	"github.com/cairn-network/cairn/core/price"
+	"github.com/cairn-network/cairn/daemon/s3gateway/renter"
 	"github.com/cairn-network/cairn/daemon/storagenode"
 	"github.com/cairn-network/cairn/daemon/storagenode/provide"
 	"github.com/cairn-network/cairn/internal/cli"
@@ -93,7 +94,7 @@ flags; flags that are given change the offer for leases to come.`,
 	f.StringVar(&given.Listen, "listen", given.Listen, "address to serve on")
 	f.StringVar(&given.Endpoint, "endpoint", "", "host:port at which others reach this machine; needed unless --listen names it")
 	f.StringVar(&given.StatusListen, "status-listen", given.StatusListen, "loopback address of status and metrics")
-	f.StringVar(&given.Bond, "bond", "", "collateral to put up when the device is registered, such as 100CAIRN; rewards are paid on it, proven faults cost a part of it")
+	f.StringVar(&given.Bond, "bond", "", "collateral to put up when the device is registered, such as 100CAIRN; 20 CAIRN for each TB of --size when not given, which is what gateways ask for; rewards are paid on it, proven faults cost a part of it")
 	f.StringVar(&given.Region, "region", "", "country of the machine, two letters (ISO 3166-1)")
 	f.StringVar(&given.Name, "name", "", "a name of your own for this machine")
 	f.Var(&given.MinFree, "min-free", "how much of the disk always stays free (default 5 GB)")
@@ -180,7 +181,11 @@ func (s *session) storageConfig(home config.Home, t storageSettings) (provide.Co
 			return provide.Config{}, err
 		}
 	}
-	var bond price.Amount
+	// What renters ask for by default, for all that is offered.
+	bond, err := renter.DefaultLeaseConfig().MinBond.Cost(uint64(t.Size))
+	if err != nil {
+		return provide.Config{}, fmt.Errorf("bond for %s: %w", t.Size, err)
+	}
 	if t.Bond != "" {
 		if bond, err = price.Parse(t.Bond); err != nil {
 			return provide.Config{}, err

@@ -64,6 +64,14 @@ func (c *chain) Nodes(ctx context.Context) ([]renter.Node, error) {
 	if err != nil {
 		return nil, err
 	}
+	standings, err := c.Standings(ctx)
+	if err != nil {
+		return nil, err
+	}
+	faults := make(map[uint64]uint32, len(standings))
+	for _, s := range standings {
+		faults[s.Device] = s.ConsecutiveFaults
+	}
 	best := make(map[uint64]renter.Offer, len(offers))
 	for _, o := range offers {
 		offer, err := convertOffer(o)
@@ -80,7 +88,7 @@ func (c *chain) Nodes(ctx context.Context) ([]renter.Node, error) {
 		if !ok {
 			continue
 		}
-		n.Offer = best[d.Id]
+		n.Offer, n.Faults = best[d.Id], faults[d.Id]
 		nodes = append(nodes, n)
 	}
 	slices.SortFunc(nodes, func(a, b renter.Node) int { return cmp.Compare(a.Device, b.Device) })
@@ -93,6 +101,13 @@ func convertDevice(d devicev1.Device) (renter.Node, bool) {
 	n := renter.Node{Device: d.Id, Owner: d.Owner, Endpoint: d.Endpoint, Region: d.Region, Key: ed25519.PublicKey(d.Pubkey.Key)}
 	if d.Pubkey.Type != devicev1.KeyType_KEY_TYPE_ED25519 || len(n.Key) != ed25519.PublicKeySize {
 		return n, false
+	}
+	if d.Bond.Denom == chainclient.Denom {
+		bond, err := price.FromBig(d.Bond.Amount.BigInt())
+		if err != nil {
+			return n, false
+		}
+		n.Bond = bond
 	}
 	switch d.State {
 	case devicev1.DeviceState_DEVICE_STATE_ACTIVE:

@@ -463,6 +463,9 @@ func (grantChain) OpenLease(context.Context, *marketv1.MsgOpenLease) (uint64, er
 // AmendLease implements renter.Chain.
 func (grantChain) AmendLease(context.Context, *marketv1.MsgAmendLease) error { return errSpent }
 
+// CloseLease implements renter.Chain.
+func (grantChain) CloseLease(context.Context, uint64, ...uint64) error { return errSpent }
+
 // nothing is a renter.Discarder for who stores nothing.
 type nothing struct{}
 

@@ -33,6 +33,9 @@ type Chain interface {
 	// OpenLease and AmendLease return when the transaction is in a block and succeeded.
 	OpenLease(ctx context.Context, msg *marketv1.MsgOpenLease) (id uint64, err error)
 	AmendLease(ctx context.Context, msg *marketv1.MsgAmendLease) error
+	// CloseLease ends the parts of a lease that are with some devices, likewise; what is left of
+	// their escrow comes back.
+	CloseLease(ctx context.Context, id uint64, devices ...uint64) error
 }
 
 // Standing says whether the chain lets a device take new data.
@@ -53,7 +56,11 @@ type Node struct {
 	Region   string // ISO 3166-1 alpha-2, empty where undeclared
 	Key      ed25519.PublicKey
 	Standing Standing
-	Offer    Offer
+	// Bond is what the chain can take from it for proven faults.
+	Bond price.Amount
+	// Faults are challenges of the chain that it failed since it last passed one.
+	Faults uint32
+	Offer  Offer
 }
 
 // Offer is what a node asks for its disk. A zero ID means that it has no open offer.

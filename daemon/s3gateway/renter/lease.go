@@ -46,7 +46,15 @@ type LeaseConfig struct {
 	MaxDevices int
 	// Regions are the regions accepted; empty for any.
 	Regions []string
+	// MinBond is the bond that a device must have put up for the bytes that all leases reserve on its
+	// offer, the new ones included. Without one, dropping data costs its owner nothing but the
+	// income. Nil for that of DefaultLeaseConfig; a rate of zero accepts any.
+	MinBond *price.Rate
 }
+
+// defaultBond makes every way of pretending to store lose money, in all that sim/adversary plays: 20
+// CAIRN for a terabyte (10^12 bytes).
+var defaultBond = price.Rate{Amount: price.Amount{Hi: 1, Lo: 20*1e18 - 1<<64}, Per: 1e12}
 
 // DefaultLeaseConfig reserves 4 GiB on each of up to 80 devices for a month ahead.
 func DefaultLeaseConfig() LeaseConfig {
@@ -59,6 +67,7 @@ func DefaultLeaseConfig() LeaseConfig {
 		WarnBefore: 7 * 24 * time.Hour,
 		Egress:     100,
 		MaxDevices: 80,
+		MinBond:    &defaultBond,
 	}
 }
 
@@ -88,6 +97,9 @@ func (c LeaseConfig) withDefaults() LeaseConfig {
 	if c.MaxDevices <= 0 {
 		c.MaxDevices = d.MaxDevices
 	}
+	if c.MinBond == nil {
+		c.MinBond = d.MinBond
+	}
 	return c
 }
 
@@ -99,14 +111,24 @@ func (c LeaseConfig) Accepts(n Node) Reason {
 		return ReasonJailed
 	case n.Standing == StandingRetiring:
 		return ReasonRetiring
+	case n.Faults > 0:
+		return ReasonFaults
 	case n.Offer.ID == 0, n.Offer.Denom != c.Denom, n.Endpoint == "":
 		return ReasonNoOffer
 	case dearer(n.Offer.Stream, c.MaxStream), dearer(n.Offer.Metered, c.MaxMetered):
 		return ReasonPrice
 	case len(c.Regions) > 0 && !slices.Contains(c.Regions, n.Region):
 		return ReasonRegion
+	case !c.bonded(n, min(c.Units, n.Offer.Free())):
+		return ReasonBond
 	}
 	return 0
+}
+
+// bonded reports whether the bond of a device covers what is reserved on it and more bytes.
+func (c LeaseConfig) bonded(n Node, more uint64) bool {
+	need, err := c.MinBond.Cost(n.Offer.Reserved + more)
+	return err == nil && n.Bond.Cmp(need) >= 0
 }
 
 // dearer reports whether a rate is above a limit; nil is none.
@@ -332,7 +354,7 @@ func (s *LeaseService) step(ctx context.Context) error {
 	}
 	view := leaseView{
 		now: s.Clock.Now(), config: s.Config, params: params, nodes: nodes,
-		lease: lease, used: s.Pool.DeviceBytes(), promised: s.promised(lease),
+		lease: lease, used: s.Pool.DeviceBytes(), vacant: s.Pool.Vacant(), promised: s.promised(lease),
 	}
 	if view.balance, err = s.Chain.Balance(ctx, s.Config.Denom); err != nil {
 		return fmt.Errorf("reading balance of %s: %w", s.Chain.Consumer(), err)
@@ -363,7 +385,13 @@ func (s *LeaseService) step(ctx context.Context) error {
 		}
 		s.Log.Info("lease amended", "lease", lease.ID, "added", len(plan.items), "topped_up", len(plan.topUps), "extended_s", plan.seconds, "escrow", plan.escrow.Format())
 	}
-	if !plan.empty() {
+	if len(plan.closes) > 0 {
+		if err := s.Chain.CloseLease(ctx, lease.ID, plan.closes...); err != nil {
+			return fmt.Errorf("ending lease %d with %s: %w", lease.ID, deviceList(plan.closes), err)
+		}
+		s.Log.Info("ended what was leased of devices that are jailed or leave and hold nothing of ours", "lease", lease.ID, "devices", plan.closes)
+	}
+	if !plan.empty() || len(plan.closes) > 0 {
 		if lease, err = s.find(ctx); err != nil {
 			return err
 		}
@@ -583,12 +611,14 @@ type leaseView struct {
 	nodes    []Node
 	lease    *Lease // nil when there is none
 	used     map[uint64]uint64
+	vacant   []uint64 // devices that hold nothing and are to get nothing
 	promised map[uint64]price.Amount
 	balance  price.Amount
 }
 
-// leasePlan is the one transaction that a view calls for.
+// leasePlan is the one transaction that a view calls for, and another that ends parts of the lease.
 type leasePlan struct {
+	closes   []uint64
 	items    []marketv1.NewItem
 	topUps   []marketv1.TopUp
 	seconds  int64
@@ -633,6 +663,10 @@ func planLease(v leaseView) leasePlan {
 		for _, device := range sortedDevices(v.lease.Items) {
 			item := v.lease.Items[device]
 			if !item.Open {
+				continue
+			}
+			if slices.Contains(v.vacant, device) {
+				p.closes = append(p.closes, device)
 				continue
 			}
 			open++
@@ -744,9 +778,12 @@ func planTopUp(v leaseView, item Item, n Node) (topUp, bool) {
 	var t topUp
 	units := item.Units
 	used := v.used[item.Device]
+	if n.Standing == StandingJailed {
+		return t, false // what it has will do until its pieces are elsewhere
+	}
 	if used > item.Units/100*v.config.GrowAt {
 		want := min(max(2*used, item.Units+v.config.Units), item.Units+n.Offer.Free())
-		if want > item.Units && growable(item, n) {
+		if want > item.Units && growable(item, n) && v.config.bonded(n, want-item.Units) {
 			units, t.units = want, want
 		}
 	}

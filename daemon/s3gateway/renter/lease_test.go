@@ -45,6 +45,75 @@ func TestLeaseTakesOneDeviceOfEveryOwnerFirst(t *testing.T) {
 	require.Len(t, n.Pool.Lease().Items, 4)
 }
 
+// TestLeaseWantsABond leaves devices out whose owners have less to lose than storing nothing would
+// save them, what others reserve there included.
+func TestLeaseWantsABond(t *testing.T) {
+	n := rentertest.New(t, rentertest.Options{Nodes: 4, Lease: renter.LeaseConfig{Units: 100e9}})
+	bond := func(text string) func(*renter.Node) {
+		amount, err := price.Parse(text)
+		require.NoError(t, err)
+		return func(node *renter.Node) { node.Bond = amount }
+	}
+	n.Ledger.Judge(1, bond("0CAIRN"))
+	n.Ledger.Judge(2, bond("1.999999CAIRN"))
+	n.Ledger.Judge(3, bond("2CAIRN"))
+	n.Ledger.SetOffer(4, func(o *renter.Offer) { o.Capacity, o.Reserved = 9e12, 5e12 }) // its 100 CAIRN are taken
+	require.NoError(t, n.Leases.Step(t.Context()))
+	require.Len(t, n.Pool.Lease().Items, 1)
+	require.Contains(t, n.Pool.Lease().Items, uint64(3))
+	for _, c := range n.Pool.Candidates() {
+		if c.Device != 3 {
+			require.Equal(t, renter.ReasonBond, c.Excluded, "device %d", c.Device)
+		}
+	}
+	// It grows no further than its bond.
+	n.Pool.AddBytes(3, 60e9, 60)
+	require.NoError(t, n.Leases.Step(t.Context()))
+	require.EqualValues(t, 100e9, n.Pool.Lease().Items[3].Units)
+	n.Ledger.Judge(3, bond("4CAIRN"))
+	require.NoError(t, n.Leases.Step(t.Context()))
+	require.EqualValues(t, 200e9, n.Pool.Lease().Items[3].Units)
+	// Who asks for none gets all.
+	n.Leases.Config.MinBond = &price.Rate{Per: 1}
+	require.NoError(t, n.Leases.Step(t.Context()))
+	require.Len(t, n.Pool.Lease().Items, 4)
+}
+
+// TestJailedDevicesAreNotRefilled puts no more money down for a jailed device, and keeps those that
+// failed a challenge from new data.
+func TestJailedDevicesAreNotRefilled(t *testing.T) {
+	fake := clock.NewFake(rentertest.Epoch())
+	n := rentertest.New(t, rentertest.Options{Nodes: 3, Clock: fake})
+	require.NoError(t, n.Leases.Step(t.Context()))
+	first := n.Pool.Lease().Items[1].Escrow
+	n.Ledger.SetStanding(1, renter.StandingJailed)
+	n.Ledger.Judge(2, func(node *renter.Node) { node.Faults = 1 })
+	for range 24 {
+		fake.Advance(10 * day)
+		require.NoError(t, n.Leases.Step(t.Context()))
+	}
+	excluded := make(map[uint64]renter.Reason)
+	for _, c := range n.Pool.Candidates() {
+		excluded[c.Device] = c.Excluded
+	}
+	require.Equal(t, map[uint64]renter.Reason{1: renter.ReasonJailed, 2: renter.ReasonFaults, 3: 0}, excluded)
+	paid := func(device uint64) price.Amount {
+		item := n.Pool.Lease().Items[device]
+		sum, overflow := item.Escrow.Add(item.Streamed)
+		require.False(t, overflow)
+		return sum
+	}
+	require.Equal(t, first, paid(1), "what was put down at first, and no more")
+	require.Positive(t, paid(3).Cmp(first))
+	n.Ledger.SetStanding(1, renter.StandingActive)
+	n.Ledger.Judge(2, nil)
+	require.NoError(t, n.Leases.Step(t.Context()))
+	require.Positive(t, paid(1).Cmp(first))
+	for _, c := range n.Pool.Candidates() {
+		require.Zero(t, c.Excluded, "device %d", c.Device)
+	}
+}
+
 func TestLeaseRefillsGrowsAndExtendsByItself(t *testing.T) {
 	fake := clock.NewFake(rentertest.Epoch())
 	n := rentertest.New(t, rentertest.Options{Nodes: 3, Clock: fake, Lease: renter.LeaseConfig{Units: 1 << 30}})

@@ -26,6 +26,8 @@ const (
 	ReasonJailed                         // the chain has jailed it
 	ReasonRetiring                       // it is leaving the network
 	ReasonNoOffer                        // sells nothing at the moment
+	ReasonFaults                         // failed the chain's last challenge
+	ReasonBond                           // has too small a bond for what it holds
 	ReasonPrice                          // asks more than the configured limit
 	ReasonRegion                         // not in a wanted region
 	ReasonNoLease                        // no lease with it (yet)
@@ -43,6 +45,8 @@ var reasonText = map[Reason]string{
 	ReasonJailed:       "jailed",
 	ReasonRetiring:     "retiring",
 	ReasonNoOffer:      "without an open offer",
+	ReasonFaults:       "that failed the chain's last challenge",
+	ReasonBond:         "with too small a bond for what they hold",
 	ReasonPrice:        "above the price limit",
 	ReasonRegion:       "outside the wanted regions",
 	ReasonNoLease:      "not in the lease",
@@ -127,12 +131,22 @@ type Candidate struct {
 	Latency time.Duration
 }
 
-// cost orders candidates: expected time until an operation has gone well. A node without history
-// is as quick as the quickest, so that it is tried and gets one.
-func (c Candidate) cost() float64 {
+// cost orders candidates: expected time until an operation that takes transfer besides the latency
+// has gone well. A node without history is as quick as the quickest, so that it is tried and gets one.
+func (c Candidate) cost(transfer time.Duration) float64 {
 	const floor = 0.05 // a node that always fails is still 20 times dearer, not infinitely
 	success := max(c.Success, floor)
-	return (float64(c.Latency) + float64(time.Millisecond)) / success
+	return float64(c.Latency+transfer) / success
+}
+
+// uploadTime is about what the bytes of a piece take on an ordinary line. Beside it a few milliseconds
+// of latency are nothing, and must decide nothing: the slowest of equals would get no piece ever.
+const uploadTime = 50 * time.Millisecond
+
+// before draws which of two candidates goes first: the quicker the likelier, in proportion.
+func (c Candidate) before(d Candidate, rng *rand.Rand) bool {
+	mine, others := c.cost(uploadTime), d.cost(uploadTime)
+	return rng.Float64()*(mine+others) < others
 }
 
 // Policy bounds placement.
@@ -268,8 +282,9 @@ func (o occupancy) clone() occupancy {
 // NewPlacement orders candidates for a segment of the class. kept are the nodes that hold pieces
 // of it already; they count against the caps and are not handed out.
 //
-// The order is drawn by power of two choices: of two random candidates the better one goes first.
-// That keeps load off slow nodes without herding every writer onto the same few best ones.
+// The order is drawn by power of two choices: of two random candidates the better one mostly goes
+// first (before). That keeps load off slow nodes without herding every writer onto the same few best
+// ones, and gives equal nodes equal shares.
 func NewPlacement(class erasure.Class, policy Policy, candidates []Candidate, kept []Node, rng *rand.Rand) *Placement {
 	p := &Placement{
 		class:    class,
@@ -295,7 +310,7 @@ func NewPlacement(class erasure.Class, policy Policy, candidates []Candidate, ke
 	rng.Shuffle(len(p.queue), func(i, j int) { p.queue[i], p.queue[j] = p.queue[j], p.queue[i] })
 	for i := 0; i+1 < len(p.queue); i++ {
 		j := i + 1 + rng.IntN(len(p.queue)-i-1)
-		if p.queue[j].cost() < p.queue[i].cost() {
+		if p.queue[j].before(p.queue[i], rng) {
 			p.queue[i], p.queue[j] = p.queue[j], p.queue[i]
 		}
 	}

@@ -169,7 +169,35 @@ func TestPlacementPrefersQuickNodes(t *testing.T) {
 		}
 	}
 	share := float64(quick) / float64(200*small.Optimal)
-	require.InDelta(t, 0.75, share, 0.05, "of two draws the quicker wins: 3/4 of the first picks")
+	// Of two draws, one of them slow in every second pair, the quicker wins ten times of eleven.
+	require.InDelta(t, 1.0/4+10.0/11/2, share, 0.03)
+}
+
+// TestEqualNodesGetEqualShares places segments on twelve nodes that differ by a few milliseconds, as
+// equal nodes do: each gets its share, the slowest, too.
+func TestEqualNodesGetEqualShares(t *testing.T) {
+	dev := class(t, "dev")
+	var pool []Candidate
+	for i := range 12 {
+		pool = append(pool, Candidate{Success: 1, Latency: time.Duration(1+i/2) * time.Millisecond, Node: Node{
+			Device: uint64(i + 1), Owner: fmt.Sprint(i), Endpoint: fmt.Sprintf("10.0.%d.1:1", i),
+		}})
+	}
+	pool[11].Latency = 10 * time.Millisecond
+	const segments = 4000
+	got := make(map[uint64]int)
+	for seed := range uint64(segments) {
+		p := NewPlacement(dev, Policy{}, pool, nil, rand.New(rand.NewPCG(seed, 0)))
+		for range dev.Optimal {
+			n, ok := p.Next()
+			require.True(t, ok)
+			got[n.Device]++
+		}
+	}
+	even := float64(segments*dev.Optimal) / float64(len(pool))
+	for _, c := range pool {
+		require.InDelta(t, even, got[c.Device], even/10, "device %d with %s", c.Device, c.Latency)
+	}
 }
 
 func TestIndependentGroups(t *testing.T) {

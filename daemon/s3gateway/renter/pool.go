@@ -75,6 +75,7 @@ type member struct {
 	latency    float64   // moving nanoseconds of a small operation; 0 for none yet
 	bytes      uint64    // of pieces stored there, as the metabase counts
 	pieces     uint64
+	vacant     bool   // nothing of ours is there, nor will be
 	bad        uint64 // corrupt pieces and false receipts
 	trouble    string // why it was unreachable last; empty while it is not
 }
@@ -152,6 +153,16 @@ func (p *Pool) StateOf(device uint64) State {
 	return StateLost
 }
 
+// ChainStanding is what the chain says of a device; one that it does not list is retiring, or gone.
+func (p *Pool) ChainStanding(device uint64) Standing {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if m := p.nodes[device]; m != nil && m.listed {
+		return m.node.Standing
+	}
+	return StandingRetiring
+}
+
 // Cost orders devices for reading: the expected time until a small request has gone well.
 func (p *Pool) Cost(device uint64) float64 {
 	p.mu.RLock()
@@ -160,7 +171,7 @@ func (p *Pool) Cost(device uint64) float64 {
 	if m == nil || m.state >= StateOffline {
 		return math.Inf(1)
 	}
-	return Candidate{Success: m.success, Latency: time.Duration(m.latency)}.cost()
+	return Candidate{Success: m.success, Latency: time.Duration(m.latency)}.cost(time.Millisecond)
 }
 
 // Candidates lists all nodes as placement sees them. The slice is shared: do not change it.
@@ -259,7 +270,7 @@ func riskState(m *member) risk.State {
 		return risk.Lost
 	case m.state == StateOffline:
 		return risk.Away
-	case m.node.Standing == StandingRetiring:
+	case m.node.Standing != StandingActive:
 		return risk.Leaving
 	}
 	return risk.Healthy
@@ -315,6 +326,9 @@ func standing(n Node) Reason {
 		return ReasonJailed
 	case StandingRetiring:
 		return ReasonRetiring
+	}
+	if n.Faults > 0 {
+		return ReasonFaults
 	}
 	return 0
 }
@@ -419,6 +433,7 @@ func (p *Pool) AddBytes(device uint64, bytes, pieces int64) {
 		m = &member{node: Node{Device: device}, success: 1, since: p.clock.Now()}
 		p.nodes[device] = m
 	}
+	m.vacant = false
 	m.bytes = uint64(max(0, int64(m.bytes)+bytes))
 	m.pieces = uint64(max(0, int64(m.pieces)+pieces))
 	if p.lease != nil {
@@ -447,6 +462,29 @@ func (p *Pool) SetBytes(device, bytes, pieces uint64) {
 		m.bytes, m.pieces = bytes, pieces
 		p.stale()
 	}
+}
+
+// Vacate says that nothing of this renter is left on a device that takes no more; what the lease
+// reserves there can go.
+func (p *Pool) Vacate(device uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if m := p.nodes[device]; m != nil {
+		m.vacant, m.bytes, m.pieces = true, 0, 0
+	}
+}
+
+// Vacant lists the devices that were vacated and that the chain still keeps from new data, ascending.
+func (p *Pool) Vacant() (list []uint64) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	for device, m := range p.nodes {
+		if m.vacant && m.node.Standing != StandingActive {
+			list = append(list, device)
+		}
+	}
+	slices.Sort(list)
+	return list
 }
 
 // Devices lists all devices known, ascending.

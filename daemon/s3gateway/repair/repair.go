@@ -14,12 +14,14 @@
 //  3. Rebuild: the most urgent segments get new pieces, checked against their roots. First all that
 //     stand at their repair threshold, then those that lack pieces for good.
 //  4. Check: a few random pieces are challenged; nodes' lists are compared with the metabase, exactly.
-//  5. Sweep: pieces that no segment names are deleted.
+//  5. Sweep: pieces that no segment names are deleted, and devices that leave and hold nothing any
+//     more are told to the lease service, which ends paying for them.
 //
 // # Invariants
 //
 //   - INV-REPAIR-1: a piece leaves a segment's list only when its node is lost, said itself that it
-//     does not have it, or gave wrong bytes for it.
+//     does not have it, or gave wrong bytes for it; or when its node is jailed or leaves, and Optimal
+//     pieces lie healthy elsewhere.
 //   - INV-REPAIR-2: a segment's list names a new piece only after its receipt is here.
 //   - INV-REPAIR-3: nothing is deleted from a node that the metabase names, or that has been unknown
 //     for less than the grace: it may belong to an upload under way.
@@ -117,6 +119,7 @@ type Service struct {
 	compared map[uint64]time.Time              // devices by the time of their last comparison
 	unknown  map[uint64]map[piece.ID]time.Time // pieces that the metabase does not name, since when
 	waiting  map[metabase.SegmentID]delay      // segments whose last rebuilding failed
+	empty    map[uint64]time.Time              // devices that leave by the time since when they hold nothing
 
 	mu     sync.Mutex // guards status
 	status Status
@@ -148,6 +151,7 @@ func New(d Deps) *Service {
 		Deps: d, metrics: newMetrics(d.Registry), suspects: make(chan suspect, 1024),
 		standing: make(map[uint64]risk.State), compared: make(map[uint64]time.Time),
 		unknown: make(map[uint64]map[piece.ID]time.Time), waiting: make(map[metabase.SegmentID]delay),
+		empty: make(map[uint64]time.Time),
 	}
 }
 
@@ -218,6 +222,7 @@ func (s *Service) Step(ctx context.Context) error {
 		{"auditing", s.audit},
 		{"comparing lists", s.compare},
 		{"sweeping", s.sweep},
+		{"vacating devices", s.vacate},
 	} {
 		if err := part.do(ctx); err != nil {
 			if ctx.Err() != nil {
@@ -277,9 +282,12 @@ func (s *Service) examine(ctx context.Context) error {
 	}
 }
 
-// drop takes a piece out of its segment, if it is still in it; it becomes garbage on its device.
+// drop takes a piece out of its segment, if it is still in it. It does not become garbage: its device
+// does not have it, or not as it should, and deleting it would sign a release, which would excuse the
+// device from an inclusion audit of the very piece that it lost. What is there all the same goes with the
+// pieces that nobody names, when the grace is over.
 func (s *Service) drop(ctx context.Context, id metabase.SegmentID, p metabase.Piece) error {
-	err := s.DB.UpdateSegment(ctx, id, nil, func(seg *metabase.Segment) error {
+	err := s.DB.UpdateSegment(ctx, id, map[uint64]bool{p.Device: true}, func(seg *metabase.Segment) error {
 		kept := seg.Pieces[:0:0]
 		for _, q := range seg.Pieces {
 			if q.Index != p.Index || q.Device != p.Device {
@@ -314,8 +322,9 @@ func (s *Service) rate(seg *metabase.Segment) {
 	}
 	seg.Risk = s.Pool.Risk(class, seg.Pieces, s.Pool.Regions(class))
 	for _, p := range seg.Pieces {
-		if s.Pool.PieceStanding(p.Device) == risk.Lost {
-			seg.Risk = min(seg.Risk, renter.RiskNone-1) // whole without it, but the list is not right
+		switch s.Pool.PieceStanding(p.Device) {
+		case risk.Lost, risk.Leaving:
+			seg.Risk = min(seg.Risk, renter.RiskNone-1) // perhaps whole without it, but the list is not right
 		}
 	}
 	if lease := s.Pool.Lease(); lease != nil && seg.Lease != lease.ID {
@@ -479,7 +488,7 @@ func (s *Service) rebuild(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if p := s.plan(segs[0]); p.want > 0 || len(p.lost) > 0 {
+		if p := s.plan(segs[0]); p.want > 0 || len(p.lost)+len(p.left) > 0 {
 			waiting++
 			if s.Clock.Now().Before(s.waiting[id].until) {
 				continue
@@ -525,13 +534,14 @@ func summary(errs []error) error {
 // plan is what a segment needs.
 type plan struct {
 	kept []metabase.Piece // stay in the list
-	lost map[uint64]bool  // devices whose pieces leave it
+	lost map[uint64]bool  // devices whose pieces leave it and are not deleted
+	left map[uint64]bool  // devices whose pieces leave it and are deleted
 	want int              // pieces to add
 }
 
 // plan decides. Pieces on nodes that are away stay and are not replaced, as most come back; at the
 // repair threshold they are replaced as if they did not. Pieces on leaving nodes are replaced while
-// they can still be read.
+// they can still be read, and leave the list when that is done.
 func (s *Service) plan(seg metabase.Segment) plan {
 	class, ok := erasure.ClassByName(seg.Class)
 	if !ok {
@@ -541,8 +551,8 @@ func (s *Service) plan(seg metabase.Segment) plan {
 		return plan{want: class.Optimal}
 	}
 	urgent := s.Pool.Risk(class, seg.Pieces, s.Pool.Regions(class)) <= renter.RepairNow
-	p := plan{lost: make(map[uint64]bool)}
-	counted := 0
+	p := plan{lost: make(map[uint64]bool), left: make(map[uint64]bool)}
+	counted, healthy := 0, 0
 	for _, q := range seg.Pieces {
 		switch s.Pool.PieceStanding(q.Device) {
 		case risk.Lost:
@@ -550,6 +560,7 @@ func (s *Service) plan(seg metabase.Segment) plan {
 			continue
 		case risk.Healthy:
 			counted++
+			healthy++
 		case risk.Away:
 			if !urgent {
 				counted++
@@ -558,6 +569,13 @@ func (s *Service) plan(seg metabase.Segment) plan {
 		p.kept = append(p.kept, q)
 	}
 	p.want = max(0, min(class.Optimal-counted, class.Total-len(p.kept)))
+	if healthy >= class.Optimal {
+		for _, q := range p.kept {
+			if s.Pool.PieceStanding(q.Device) == risk.Leaving {
+				p.left[q.Device] = true
+			}
+		}
+	}
 	return p
 }
 
@@ -570,7 +588,7 @@ func (s *Service) restore(ctx context.Context, seg metabase.Segment) error {
 		// A segment moves to a new lease whole or not at all; the comparison of lists finds the rest.
 		return errors.Join(err, fmt.Errorf("%d of %d pieces under lease %d", len(added), p.want, lease))
 	}
-	if len(added) == 0 && (err != nil || len(p.lost) == 0) {
+	if len(added) == 0 && (err != nil || len(p.lost)+len(p.left) == 0) {
 		return err
 	}
 	commit := s.DB.UpdateSegment(ctx, seg.ID, p.lost, func(now *metabase.Segment) error {
@@ -580,7 +598,7 @@ func (s *Service) restore(ctx context.Context, seg metabase.Segment) error {
 		holds := make(map[uint8]bool)
 		kept := now.Pieces[:0:0]
 		for _, q := range now.Pieces {
-			if !p.lost[q.Device] {
+			if !p.lost[q.Device] && !p.left[q.Device] {
 				kept = append(kept, q)
 				holds[q.Index] = true
 			}
@@ -604,6 +622,6 @@ func (s *Service) restore(ctx context.Context, seg metabase.Segment) error {
 	}
 	s.note(func(st *Status) { st.Rebuilt += uint64(len(added)) })
 	s.metrics.rebuilt.Add(float64(len(added)))
-	s.Log.Info("segment repaired", "segment", seg.ID, "added", len(added), "lost", len(p.lost), "wanted", p.want)
+	s.Log.Info("segment repaired", "segment", seg.ID, "added", len(added), "lost", len(p.lost), "left", len(p.left), "wanted", p.want)
 	return err
 }

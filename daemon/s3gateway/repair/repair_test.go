@@ -328,6 +328,42 @@ func TestPiecesOnLeavingNodesAreMovedWhileTheyCanBeRead(t *testing.T) {
 	r.requireWhole("object")
 }
 
+// TestJailedDevicesAreEmptiedAndNoLongerPaid moves what lies on a jailed device, deletes it there, and
+// ends its part of the lease once nothing can be under way to it any more.
+func TestJailedDevicesAreEmptiedAndNoLongerPaid(t *testing.T) {
+	r := newRig(t, 12, repair.Config{})
+	r.put("object", 2<<20)
+	jailed := r.segments("object")[0].Pieces[0].Device
+	r.Ledger.SetStanding(jailed, renter.StandingJailed)
+	settle := func() {
+		t.Helper()
+		require.NoError(t, r.Leases.Step(t.Context()))
+		r.step()
+	}
+	settle()
+	settle()
+	for _, q := range r.segments("object")[0].Pieces {
+		require.NotEqual(t, jailed, q.Device, "others have it")
+	}
+	r.requireWhole("object")
+	require.NoError(t, r.get("object"))
+	require.True(t, r.Pool.Lease().Items[jailed].Open)
+	r.clock.Advance(time.Hour) // what was read from it goes on for a while
+	settle()
+	require.Zero(t, r.Node(jailed).Pieces())
+	require.NoError(t, r.Leases.Step(t.Context()))
+	require.True(t, r.Pool.Lease().Items[jailed].Open, "an upload may be under way")
+	r.clock.Advance(49 * time.Hour)
+	r.step()
+	require.NoError(t, r.Leases.Step(t.Context()))
+	item := r.Pool.Lease().Items[jailed]
+	require.False(t, item.Open)
+	require.True(t, item.Escrow.IsZero(), "what was left came back")
+	require.Len(t, r.Pool.Lease().Items, 12)
+	settle()
+	require.NoError(t, r.get("object"))
+}
+
 func TestTooManyLostIsSaidAndNotHidden(t *testing.T) {
 	r := newRig(t, 12, repair.Config{})
 	r.put("object", 1<<20)

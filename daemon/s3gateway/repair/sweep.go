@@ -251,6 +251,34 @@ func (s *Service) sweep(ctx context.Context) error {
 	return summary(errs)
 }
 
+// vacate finds the devices that are jailed or leave and that hold nothing of ours any more. An upload
+// under way may have put something there that the metabase does not name yet, hence the grace.
+func (s *Service) vacate(ctx context.Context) error {
+	for _, device := range s.devices() {
+		if s.Pool.ChainStanding(device) == renter.StandingActive {
+			delete(s.empty, device)
+			continue
+		}
+		ids, err := s.DB.SegmentsOnDevice(ctx, device, metabase.SegmentID{}, 1)
+		if err != nil {
+			return err
+		}
+		if len(ids) > 0 {
+			delete(s.empty, device)
+			continue
+		}
+		since, ok := s.empty[device]
+		if !ok {
+			since = s.Clock.Now()
+			s.empty[device] = since
+		}
+		if s.Clock.Now().Sub(since) >= s.Config.Grace {
+			s.Pool.Vacate(device)
+		}
+	}
+	return nil
+}
+
 func (s *Service) sweepDevice(ctx context.Context, device uint64) error {
 	list, err := s.DB.Garbage(ctx, device, maxGarbage)
 	if err != nil {

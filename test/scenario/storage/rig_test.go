@@ -138,6 +138,7 @@ func (m *market) OpenLease(context.Context, *marketv1.MsgOpenLease) (uint64, err
 	return 0, errFixed
 }
 func (m *market) AmendLease(context.Context, *marketv1.MsgAmendLease) error { return errFixed }
+func (m *market) CloseLease(context.Context, uint64, ...uint64) error       { return errFixed }
 
 // object is a stored stream.
 type object struct {

@@ -25,6 +25,9 @@ var (
 	Metered = price.Rate{Amount: price.FromUint64(93_000_000), Per: 1}
 )
 
+// Bond is what every node has put up: 100 CAIRN.
+var Bond = price.Amount{Hi: 5, Lo: 7766279631452241920}
+
 // Ledger is a chain with nothing but a market and snapshots. It is safe for concurrent use.
 type Ledger struct {
 	clock clock.Clock
@@ -33,6 +36,7 @@ type Ledger struct {
 	nodes    []*Node
 	offers   map[uint64]renter.Offer // by device
 	standing map[uint64]renter.Standing
+	judged   map[uint64]func(*renter.Node)
 	leases   []*marketv1.Lease // ids are index+1
 	items    map[uint64][]*marketv1.LeaseItem
 	balance  sdkmath.Int
@@ -46,7 +50,7 @@ type Ledger struct {
 func NewLedger(clk clock.Clock) *Ledger {
 	coins, _ := sdkmath.NewIntFromString("1000000000000000000000000")
 	return &Ledger{
-		clock: clk, offers: make(map[uint64]renter.Offer), standing: make(map[uint64]renter.Standing),
+		clock: clk, offers: make(map[uint64]renter.Offer), standing: make(map[uint64]renter.Standing), judged: make(map[uint64]func(*renter.Node)),
 		items: make(map[uint64][]*marketv1.LeaseItem), balance: coins,
 		params: marketv1.Params{MaxLeaseSeconds: 10 * 365 * 24 * 3600, MaxItemsPerLease: 256},
 	}
@@ -79,6 +83,13 @@ func (l *Ledger) SetStanding(device uint64, s renter.Standing) {
 	l.standing[device] = s
 }
 
+// Judge changes what the chain says of a device, from the next listing on.
+func (l *Ledger) Judge(device uint64, change func(*renter.Node)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.judged[device] = change
+}
+
 // SetBalance sets what the account can spend.
 func (l *Ledger) SetBalance(a price.Amount) {
 	l.mu.Lock()
@@ -106,6 +117,10 @@ func (l *Ledger) Nodes(context.Context) ([]renter.Node, error) {
 	list := make([]renter.Node, len(l.nodes))
 	for i, n := range l.nodes {
 		list[i] = n.listing(l.offers[n.Device], l.standing[n.Device])
+		list[i].Bond = Bond
+		if change := l.judged[n.Device]; change != nil {
+			change(&list[i])
+		}
 	}
 	return list, nil
 }
@@ -225,6 +240,26 @@ func (l *Ledger) AmendLease(_ context.Context, m *marketv1.MsgAmendLease) error 
 	}
 	l.leases[m.Id-1].ExpiresAt += m.Seconds
 	return l.addItems(m.Id, m.Items)
+}
+
+// CloseLease implements renter.Chain.
+func (l *Ledger) CloseLease(_ context.Context, id uint64, devices ...uint64) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.refuse != nil {
+		return l.refuse
+	}
+	for _, device := range devices {
+		i := slices.IndexFunc(l.items[id], func(it *marketv1.LeaseItem) bool { return it.Device == device })
+		if i < 0 || l.items[id][i].State != marketv1.ItemState_ITEM_STATE_OPEN {
+			return fmt.Errorf("lease %d has nothing open with device %d", id, device)
+		}
+		item := l.items[id][i]
+		l.accrue(item)
+		l.balance = l.balance.Add(item.Escrow)
+		item.Escrow, item.State = sdkmath.ZeroInt(), marketv1.ItemState_ITEM_STATE_CLOSED
+	}
+	return nil
 }
 
 // accrue books the stream of an item up to now.
