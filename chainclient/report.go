@@ -24,6 +24,15 @@ func (c *Client) CurrentEpoch(ctx context.Context) (auditv1.Epoch, error) {
 	return r.Epoch, nil
 }
 
+// Epoch is one that the chain still keeps; ErrUnknownEpoch if it does not.
+func (c *Client) Epoch(ctx context.Context, number uint64) (auditv1.Epoch, error) {
+	r, err := auditv1.NewQueryClient(c.conn).Epoch(ctx, &auditv1.QueryEpochRequest{Number: number})
+	if err != nil {
+		return auditv1.Epoch{}, fmt.Errorf("asking for epoch %d: %w", number, queryError(err))
+	}
+	return r.Epoch, nil
+}
+
 // AuditParams are the governed numbers of epochs and reports.
 func (c *Client) AuditParams(ctx context.Context) (auditv1.Params, error) {
 	r, err := auditv1.NewQueryClient(c.conn).Params(ctx, &auditv1.QueryParamsRequest{})

@@ -26,6 +26,7 @@ import (
 	"github.com/cairn-network/cairn/chainclient"
 	"github.com/cairn-network/cairn/chainclient/wallet"
 	"github.com/cairn-network/cairn/core/seal"
+	"github.com/cairn-network/cairn/daemon/s3gateway/inclusion"
 	"github.com/cairn-network/cairn/daemon/s3gateway/metabase"
 	"github.com/cairn-network/cairn/daemon/s3gateway/renter"
 	"github.com/cairn-network/cairn/daemon/s3gateway/repair"
@@ -78,8 +79,10 @@ type Config struct {
 	// LeaseEvery is how often the lease is looked after: a minute when 0.
 	LeaseEvery time.Duration
 	Repair     repair.Config
-	Snapshot   snapshot.Config
-	Engine     renter.Config
+	// Inclusion is how often nodes are asked for pieces by their receipts.
+	Inclusion inclusion.Config
+	Snapshot  snapshot.Config
+	Engine    renter.Config
 	// LostAfter is how long a node may be away before its pieces count as lost: 4 h when 0.
 	LostAfter time.Duration
 	// Policy says which nodes count as independent.
@@ -116,6 +119,7 @@ func Run(ctx context.Context, c Config) error {
 	g.addEngine(&group)
 	group.Add(lifecycle.Part{Name: "lease", Run: func(ctx context.Context) error { return g.leases.Run(ctx, g.LeaseEvery) }})
 	group.Add(lifecycle.Part{Name: "repair", Run: func(ctx context.Context) error { return g.alone(ctx, "repair", g.repair.Run) }})
+	group.Add(lifecycle.Part{Name: "inclusion audits", Run: func(ctx context.Context) error { return g.sampler.Run(ctx) }})
 	group.Add(lifecycle.Part{Name: "snapshots", Run: func(ctx context.Context) error { return g.alone(ctx, "snapshots", g.takeSnapshots) }})
 	group.Add(lifecycle.Part{Name: "status", Start: g.openStatus, Run: func(ctx context.Context) error { return g.status.Run(ctx) }, Close: func() error { return g.status.Close() }})
 	group.Add(lifecycle.Part{Name: "bucket lifecycles", Start: g.openS3, Run: func(ctx context.Context) error {
@@ -177,6 +181,8 @@ type gateway struct {
 	links    *renter.Links
 	engine   *renter.Engine
 	repair   *repair.Service
+	receipts *inclusion.Book
+	sampler  *inclusion.Sampler
 	snapshot *snapshot.Service
 	status   *telemetry.Server
 	backend  *s3.Backend
@@ -306,6 +312,9 @@ func (g *gateway) openBook(context.Context) (err error) {
 }
 
 func (g *gateway) openEngine(context.Context) (err error) {
+	if err := g.openReceipts(); err != nil {
+		return err
+	}
 	session := g.root.SessionKey(0)
 	g.pool = renter.NewPool(renter.PoolConfig{Policy: g.Policy, LostAfter: g.LostAfter, Distrust: defaultDistrust}, g.Lease.Accepts, g.Clock)
 	g.leases = renter.NewLeaseService(renter.LeaseDeps{
@@ -320,6 +329,7 @@ func (g *gateway) openEngine(context.Context) (err error) {
 		PieceSecret: func(bucket string) [32]byte { return g.root.Bucket(bucket).PieceSecret() },
 		Clock:       g.Clock, Log: g.Log, Metrics: renter.NewMetrics(g.registry),
 		Corrupt: func(id metabase.SegmentID, p metabase.Piece) { g.repair.Report(id, p) },
+		Receipt: g.keepReceipt,
 	})
 	if err != nil {
 		return errors.Join(err, g.links.Close())
@@ -327,6 +337,7 @@ func (g *gateway) openEngine(context.Context) (err error) {
 	g.repair = repair.New(repair.Deps{
 		Config: g.Repair, DB: g.db, Engine: g.engine, Pool: g.pool, Links: g.links, Clock: g.Clock, Log: g.Log, Registry: g.registry,
 	})
+	g.openSampler()
 	g.snapshot = snapshot.New(snapshot.Deps{
 		Config: g.Config.Snapshot, Chain: g.client, Renter: g.account.Address(), Root: g.root, DB: g.db, Engine: g.engine,
 		NotFound: notFound, Clock: g.Clock, Log: g.Log, Registry: g.registry,

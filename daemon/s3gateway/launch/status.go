@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/cairn-network/cairn/core/price"
+	"github.com/cairn-network/cairn/daemon/s3gateway/inclusion"
 	"github.com/cairn-network/cairn/daemon/s3gateway/renter"
 	"github.com/cairn-network/cairn/daemon/s3gateway/repair"
 	"github.com/cairn-network/cairn/daemon/s3gateway/snapshot"
@@ -15,15 +16,16 @@ import (
 
 // Status is what the gateway shows at GET /status. Amounts are acairn in decimal.
 type Status struct {
-	Buckets  []BucketStatus      `json:"buckets"`
-	Nodes    []renter.NodeStatus `json:"nodes"`
-	Lease    *LeaseStatus        `json:"lease,omitempty"`
-	Repair   repair.Status       `json:"repair"`
-	Snapshot snapshot.Status     `json:"snapshot"`
-	Warnings []renter.Warning    `json:"warnings"`
-	Address  string              `json:"address"`
-	Endpoint string              `json:"endpoint"`
-	Version  string              `json:"version"`
+	Buckets   []BucketStatus      `json:"buckets"`
+	Nodes     []renter.NodeStatus `json:"nodes"`
+	Lease     *LeaseStatus        `json:"lease,omitempty"`
+	Repair    repair.Status       `json:"repair"`
+	Inclusion inclusion.Status    `json:"inclusion"`
+	Snapshot  snapshot.Status     `json:"snapshot"`
+	Warnings  []renter.Warning    `json:"warnings"`
+	Address   string              `json:"address"`
+	Endpoint  string              `json:"endpoint"`
+	Version   string              `json:"version"`
 }
 
 // BucketStatus is one bucket's content; Bytes counts all versions.
@@ -70,7 +72,7 @@ func (g *gateway) openStatus(context.Context) (err error) {
 // Status is a snapshot of the gateway, while it runs.
 func (g *gateway) Status(ctx context.Context) (Status, error) {
 	s := Status{
-		Buckets: []BucketStatus{}, Nodes: g.pool.Status(), Repair: g.repair.Status(), Snapshot: g.snapshot.Status(), Warnings: g.leases.Warnings(),
+		Buckets: []BucketStatus{}, Nodes: g.pool.Status(), Repair: g.repair.Status(), Inclusion: g.sampler.Status(), Snapshot: g.snapshot.Status(), Warnings: g.leases.Warnings(),
 		Address: g.account.Address(), Endpoint: "http://" + g.listen, Version: buildinfo.Version,
 	}
 	if s.Warnings == nil {

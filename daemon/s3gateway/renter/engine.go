@@ -59,6 +59,8 @@ type Deps struct {
 	// Corrupt is told of every piece that turned out to be wrong or missing while reading; it must
 	// not block. nil for nobody.
 	Corrupt func(id metabase.SegmentID, p metabase.Piece)
+	// Receipt is given every receipt, verified, and must not block; nil for nobody.
+	Receipt func(id metabase.SegmentID, index uint8, r piece.SignedReceipt)
 }
 
 // Engine stores and fetches segments. It is safe for concurrent use.

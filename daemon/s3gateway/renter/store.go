@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/cairn-network/cairn/core/erasure"
+	"github.com/cairn-network/cairn/core/piece"
 	"github.com/cairn-network/cairn/core/seal"
 	"github.com/cairn-network/cairn/core/segment"
 	"github.com/cairn-network/cairn/daemon/s3gateway/metabase"
@@ -482,9 +483,10 @@ func (u *upload) put(ctx context.Context, p *put) error {
 	id := e.PieceID(u.segment.Bucket, u.segment.ID, uint8(p.index))
 	size := int64(u.size)
 	var took time.Duration
-	err := e.Links.Do(ctx, p.node.Device, u.segment.Lease, func(conn *wire.Conn) error {
+	var receipt piece.SignedReceipt
+	err := e.Links.Do(ctx, p.node.Device, u.segment.Lease, func(conn *wire.Conn) (err error) {
 		began := e.Clock.Now()
-		_, err := conn.PutBytes(ctx, id, u.segment.Expiry, &u.segment.PieceRoots[p.index], u.data(p.index)...)
+		receipt, err = conn.PutBytes(ctx, id, u.segment.Expiry, &u.segment.PieceRoots[p.index], u.data(p.index)...)
 		took = e.Clock.Now().Sub(began)
 		return err
 	})
@@ -494,6 +496,9 @@ func (u *upload) put(ctx context.Context, p *put) error {
 	e.Pool.Succeeded(p.node.Device, smallOnly(size, took))
 	e.Pool.AddBytes(p.node.Device, size, 1)
 	e.Metrics.put(size, took)
+	if e.Receipt != nil {
+		e.Receipt(u.segment.ID, uint8(p.index), receipt)
+	}
 	return nil
 }
 
