@@ -109,8 +109,8 @@ func (m Market) CheckOrder(o Order) error {
 type Clearing struct {
 	market Market
 	orders []Order
-	// Price is the root's.
-	Price grid.Tick
+	// Price is the root's: in the middle of Low to High, the prices there that clear the book.
+	Price, Low, High grid.Tick
 	// Fills says how much of each order is traded, in the book's order.
 	Fills []grid.WattHours
 	// Nodes are in the tree's order.
@@ -179,6 +179,7 @@ func (m Market) Clear(book []Order) (*Clearing, error) {
 		c.allocate(i)
 	}
 	c.Price = c.Nodes[0].Price
+	c.Low, c.High = min(c.Low, c.Price), max(c.High, c.Price)
 	return c.Clearing, nil
 }
 
@@ -239,11 +240,13 @@ func (c *clearer) meetUtility() {
 		if short := net.at(2*retail + 1); short < 0 && retail <= ceiling {
 			c.flow(0, e.upper(e.limit(short)), e.limit(short))
 			c.target[0] = 2 * retail
+			c.Low, c.High = c.market.Ticks, 0 // one price alone
 			return
 		}
 		if long := net.at(2*feedIn + 1); long > 0 && feedIn >= 0 {
 			c.flow(0, e.upper(e.limit(long)), e.limit(long))
 			c.target[0] = 2*feedIn + 1
+			c.Low, c.High = c.market.Ticks, 0
 			return
 		}
 		floor, ceiling = max(floor, feedIn), min(ceiling, retail)
@@ -255,11 +258,12 @@ func (c *clearer) meetUtility() {
 	middle := (low + high) / 2
 	switch {
 	case net.at(2*int(c.market.Ticks)) == 0: // nobody sells
-		middle = low
+		middle, high = low, low
 	case net.start == 0: // nobody buys
-		middle = high
+		middle, low = high, high
 	}
 	c.target[0] = 2 * middle
+	c.Low, c.High = grid.Tick(low), grid.Tick(high)
 }
 
 func (c *clearer) flow(node int, upper, lower int64) {

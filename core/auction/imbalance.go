@@ -40,7 +40,7 @@ var DefaultTerms = Terms{Free: 50, FreeShare: 500, Spread: 1, Short: 1000, Long:
 
 // Check returns what makes t no terms.
 func (t Terms) Check() error {
-	if t.Free < 0 || t.Free > MaxQuantity || t.FreeShare > whole || t.Short > whole || t.Long > whole || t.Spread < 0 || t.Spread >= grid.MaxTicks {
+	if t.Free < 0 || t.Free > MaxQuantity || t.FreeShare > whole || t.Short > whole || t.Long > whole || t.Spread < 0 || t.Spread >= grid.CommunityTicks {
 		return fmt.Errorf("%w: %+v", ErrTerms, t)
 	}
 	return nil
@@ -95,7 +95,7 @@ func SettleImbalance(positions []Position, community grid.Tick, u Utility, t Ter
 	if err := t.Check(); err != nil {
 		return Balance{}, err
 	}
-	if u.FeedIn < 0 || u.FeedIn > u.Retail || u.Retail >= grid.MaxTicks || community < 0 || community >= grid.MaxTicks {
+	if u.FeedIn < 0 || u.FeedIn > u.Retail || u.Retail >= grid.CommunityTicks || community < 0 || community >= grid.CommunityTicks {
 		return Balance{}, fmt.Errorf("%w: buys at %d, sells at %d, community at %d", ErrUtility, u.FeedIn, u.Retail, community)
 	}
 	b := balancer{

@@ -83,8 +83,8 @@ func (c *Clearing) margin(i int) int64 {
 	return value(above, n.Upper) - value(n.Price, n.Lower)
 }
 
-// value is in ticks times watt-hours. Bounds of both keep it within 62 bits: grid.MaxTicks times
-// grid.MaxEnergy, the latter up to grid.MaxDepth+1 times divided by what losses leave.
+// value is in ticks times watt-hours. Bounds of both keep it within 62 bits: grid.MaxTicks (20) times
+// grid.MaxEnergy (39), which losses of a fifth on grid.MaxDepth+1 edges make less than eight times (3).
 func value(p grid.Tick, q grid.WattHours) int64 { return int64(p) * int64(q) }
 
 // purse counts what comes in and goes out.

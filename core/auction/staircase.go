@@ -1,6 +1,9 @@
 package auction
 
-import "sort"
+import (
+	"slices"
+	"sort"
+)
 
 // staircase is a node's net supply as a function of the level: start at level 0, and from each step on
 // what stands beside it. Steps ascend strictly, net supplies too; start is never positive and the last
@@ -44,16 +47,24 @@ func (s staircase) clearing(net int64, steps int) (first, last int) {
 type slope struct {
 	start int64
 	rise  []int64
+	steps []int32 // those with a rise, in the order they came
 }
 
 func newSlope(steps int) *slope { return &slope{rise: make([]int64, steps)} }
+
+func (s *slope) add(step int, rise int64) {
+	if s.rise[step] == 0 && rise != 0 {
+		s.steps = append(s.steps, int32(step))
+	}
+	s.rise[step] += rise
+}
 
 // order adds an order's step.
 func (s *slope) order(side Side, step int, quantity int64) {
 	if side == Buy {
 		s.start -= quantity
 	}
-	s.rise[step] += quantity
+	s.add(step, quantity)
 }
 
 // child adds a staircase seen through an edge. Below the level where its net supply changes sign it
@@ -69,7 +80,7 @@ func (s *slope) child(c staircase, e edge) {
 		if at := e.importStep(int(c.steps[i].step)); at < 0 {
 			s.start += next - seen
 		} else {
-			s.rise[at] += next - seen
+			s.add(at, next-seen)
 		}
 		seen = next
 	}
@@ -77,28 +88,39 @@ func (s *slope) child(c staircase, e edge) {
 		i-- // the step that changes the sign is seen twice: where imports end, where exports begin
 	}
 	for seen = 0; i < len(c.steps); i++ {
-		next := e.upper(e.limit(c.steps[i].net))
 		at := e.exportStep(int(c.steps[i].step))
 		if at >= len(s.rise) { // no price above pays for it, nor for what follows
 			return
 		}
-		s.rise[at] += next - seen
+		next := e.upper(e.limit(c.steps[i].net))
+		s.add(at, next-seen)
 		seen = next
 	}
 }
 
+// sparse is how many steps of all may rise for sorting them to be cheaper than looking at all.
+const sparse = 64
+
 // take appends the staircase to arena and returns both; s is empty then.
 func (s *slope) take(arena []stair) (staircase, []stair) {
-	c := staircase{start: s.start}
-	from, net := len(arena), s.start
-	for step, rise := range s.rise {
-		if rise != 0 {
-			net += rise
-			arena = append(arena, stair{int32(step), net})
+	if len(s.steps) < len(s.rise)/sparse {
+		slices.Sort(s.steps)
+	} else {
+		s.steps = s.steps[:0]
+		for step, rise := range s.rise {
+			if rise != 0 {
+				s.steps = append(s.steps, int32(step))
+			}
 		}
 	}
-	s.start = 0
-	clear(s.rise)
+	c := staircase{start: s.start}
+	from, net := len(arena), s.start
+	for _, step := range s.steps {
+		net += s.rise[step]
+		arena = append(arena, stair{step, net})
+		s.rise[step] = 0
+	}
+	s.start, s.steps = 0, s.steps[:0]
 	c.steps = arena[from:len(arena):len(arena)]
 	return c, arena
 }

@@ -29,7 +29,7 @@ type Tick int32
 
 const (
 	// MaxTicks bounds how many prices a market knows.
-	MaxTicks = 1 << 16
+	MaxTicks = 1 << 20
 	// CommunityTicks bounds them on the chain, where every validator clears every market.
 	CommunityTicks = 2048
 )

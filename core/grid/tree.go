@@ -15,9 +15,9 @@ const (
 	MaxDepth = 8
 	// MaxLoss of one edge: a fifth. Real distribution lines lose one to three hundredths.
 	MaxLoss PPM = 200_000
-	// MaxEnergy bounds capacities, and what a market trades in one slot: five times what the whole
-	// world consumes in one.
-	MaxEnergy WattHours = 1 << 42
+	// MaxEnergy bounds capacities, and what a market trades in one slot: half of what the whole world
+	// consumes in one.
+	MaxEnergy WattHours = 1 << 39
 )
 
 // Errors about nodes that make no tree. Each message names the node and the value.

@@ -89,7 +89,7 @@ func TestNodesThatMakeNoTree(t *testing.T) {
 		"feeder over a substation": {[]Node{{ID: 1, Kind: Feeder}, {ID: 2, Parent: 1, Kind: Substation}}, ErrKind, "substation 2 under feeder 1"},
 		"unknown kind":             {[]Node{{ID: 1, Kind: 9}}, ErrKind, "kind 9"},
 		"negative fee":             {[]Node{{ID: 1, Edge: Edge{Fee: -1}}}, ErrFee, "-1 at node 1"},
-		"fee above all prices":     {[]Node{{ID: 1, Edge: Edge{Fee: MaxTicks}}}, ErrFee, "65536"},
+		"fee above all prices":     {[]Node{{ID: 1, Edge: Edge{Fee: MaxTicks}}}, ErrFee, "1048576"},
 		"loss":                     {[]Node{{ID: 1, Edge: Edge{Loss: MaxLoss + 1}}}, ErrLoss, "200001"},
 		"negative capacity":        {[]Node{{ID: 1, Edge: Edge{Capacity: -2}}}, ErrCapacity, "-2"},
 		"capacity beyond bounds":   {[]Node{{ID: 1, Edge: Edge{Capacity: MaxEnergy + 1}}}, ErrCapacity, "node 1"},
