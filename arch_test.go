@@ -37,6 +37,7 @@ var layers = []layer{
 	{prefix: "x/market", may: []string{"core", "api", "internal/modkit"}, why: "the commons meet only through the interfaces in their deps.go"},
 	{prefix: "x/reward", may: []string{"core", "api", "internal/modkit"}, why: "the commons meet only through the interfaces in their deps.go"},
 	{prefix: "x/storage", may: []string{"core", "api", "internal/modkit", "x/audit", "x/device", "x/market", "x/reward"}, why: "a vertical uses the commons, never another vertical"},
+	{prefix: "x/energy", may: []string{"core", "api", "internal/modkit", "x/audit", "x/device", "x/market", "x/reward"}, why: "a vertical uses the commons, never another vertical"},
 	{prefix: "x/internal", may: []string{"core", "api"}, why: "fakes that module tests share"},
 	{prefix: "evm", may: []string{"core", "api", "x"}, why: "precompiles stand over the modules"},
 	{prefix: "app", may: []string{"core", "api", "x", "evm", "internal"}, why: "wires the state machine and knows no daemon"},

@@ -19,6 +19,7 @@ import (
 
 	"github.com/cairn-network/cairn/x/audit"
 	"github.com/cairn-network/cairn/x/device"
+	"github.com/cairn-network/cairn/x/energy"
 	"github.com/cairn-network/cairn/x/market"
 	"github.com/cairn-network/cairn/x/reward"
 	"github.com/cairn-network/cairn/x/storage"
@@ -42,6 +43,7 @@ var moduleAccounts = map[string][]string{
 	device.ModuleName:  {authtypes.Burner}, // holds deposits and bonds, burns what is forfeited
 	market.ModuleName:  {authtypes.Burner}, // holds escrow, burns the fee of each settlement
 	storage.ModuleName: nil,                // holds the deposits of open audits
+	energy.ModuleName:  {authtypes.Burner}, // holds escrow of charging sessions, burns the fee of each bill
 	audit.ModuleName:   {authtypes.Burner}, // holds the bonds of reporters, burns what they lose
 	// Mints what devices claim and what validators are paid, holds sponsors' boosts and burns them when
 	// they are due.

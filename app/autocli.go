@@ -31,6 +31,7 @@ import (
 
 	"github.com/cairn-network/cairn/x/audit"
 	"github.com/cairn-network/cairn/x/device"
+	"github.com/cairn-network/cairn/x/energy"
 	"github.com/cairn-network/cairn/x/market"
 	"github.com/cairn-network/cairn/x/reward"
 	"github.com/cairn-network/cairn/x/storage"
@@ -56,6 +57,7 @@ func AutoCLIOptions() map[string]*autocliv1.ModuleOptions {
 
 		audit.ModuleName:   audit.AppModule{}.AutoCLIOptions(),
 		device.ModuleName:  device.AppModule{}.AutoCLIOptions(),
+		energy.ModuleName:  energy.AppModule{}.AutoCLIOptions(),
 		market.ModuleName:  market.AppModule{}.AutoCLIOptions(),
 		reward.ModuleName:  reward.AppModule{}.AutoCLIOptions(),
 		storage.ModuleName: storage.AppModule{}.AutoCLIOptions(),

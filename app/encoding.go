@@ -29,6 +29,7 @@ import (
 
 	"github.com/cairn-network/cairn/x/audit"
 	"github.com/cairn-network/cairn/x/device"
+	"github.com/cairn-network/cairn/x/energy"
 	"github.com/cairn-network/cairn/x/market"
 	"github.com/cairn-network/cairn/x/reward"
 	"github.com/cairn-network/cairn/x/storage"
@@ -73,6 +74,7 @@ func NewEncoding(evmChainID uint64) Encoding {
 			market.NewAppModule(nil),
 			reward.NewAppModule(nil),
 			storage.NewAppModule(nil),
+			energy.NewAppModule(nil),
 		),
 	}
 	e.Basics.RegisterLegacyAminoCodec(e.Amino)

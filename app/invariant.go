@@ -32,6 +32,7 @@ func (app *App) Invariants() []modkit.Invariant {
 		app.Market.Invariants(),
 		app.Storage.Invariants(),
 		app.Reward.Invariants(),
+		app.Energy.Invariants(),
 	)
 }
 

@@ -1,6 +1,8 @@
 package app
 
 import (
+	"context"
+
 	corestore "cosmossdk.io/core/store"
 	"github.com/cosmos/cosmos-sdk/client/flags"
 	"github.com/cosmos/cosmos-sdk/runtime"
@@ -52,6 +54,7 @@ import (
 	"github.com/cairn-network/cairn/core/score"
 	"github.com/cairn-network/cairn/x/audit"
 	"github.com/cairn-network/cairn/x/device"
+	"github.com/cairn-network/cairn/x/energy"
 	"github.com/cairn-network/cairn/x/market"
 	"github.com/cairn-network/cairn/x/reward"
 	"github.com/cairn-network/cairn/x/storage"
@@ -82,6 +85,7 @@ type Keepers struct {
 
 	Audit   *audit.Keeper
 	Device  *device.Keeper
+	Energy  *energy.Keeper
 	Market  *market.Keeper
 	Storage *storage.Keeper
 	Reward  *reward.Keeper
@@ -97,7 +101,7 @@ var kvStores = []string{
 	ibcexported.StoreKey, transfertypes.StoreKey,
 	feemarkettypes.StoreKey, evmtypes.StoreKey, erc20types.StoreKey,
 	device.StoreKey, market.StoreKey, storage.StoreKey, audit.StoreKey,
-	reward.StoreKey,
+	reward.StoreKey, energy.StoreKey,
 }
 
 // objectStores names the stores that live for one block and hold Go values.
@@ -155,8 +159,6 @@ func (app *App) buildKeepers(options servertypes.AppOptions) error {
 	})
 	app.Device = device.NewKeeper(cdc, service(device.StoreKey), AddressCodec(), app.Bank, gov)
 	app.Market = market.NewKeeper(cdc, service(market.StoreKey), AddressCodec(), app.Bank, app.Device, gov)
-	// A device retires only when the market owes nothing through it, and the market asks for devices.
-	app.Device.SetObligations(app.Market)
 	app.Device.SetBeacons(app.Audit)
 	app.Reward = reward.NewKeeper(reward.Deps{
 		Codec: cdc, Store: service(reward.StoreKey), Addresses: AddressCodec(), Bank: app.Bank, Devices: app.Device,
@@ -169,10 +171,29 @@ func (app *App) buildKeepers(options servertypes.AppOptions) error {
 		Codec: cdc, Store: service(storage.StoreKey), Addresses: AddressCodec(), Bank: app.Bank,
 		Devices: app.Device, Market: app.Market, Epochs: app.Audit, Authority: gov,
 	})
+	app.Energy = energy.NewKeeper(energy.Deps{
+		Codec: cdc, Store: service(energy.StoreKey), Addresses: AddressCodec(), Bank: app.Bank,
+		Devices: app.Device, Rewards: app.Reward, Authority: gov,
+	})
+	// A device retires only when nobody is owed anything through it; those who know ask for devices.
+	app.Device.SetObligations(obligations{app.Market, app.Energy})
 	// Rewards are computed from facts of storage, which say what rewards know of usage and need.
 	app.Storage.SetRewards(app.Reward)
 	app.Audit.SetService(score.Storage, app.Storage)
 	return nil
+}
+
+// obligations asks everyone whether a device still owes something.
+type obligations []device.Obligations
+
+// Obliged says whether anyone is owed something through the device.
+func (all obligations) Obliged(ctx context.Context, id uint64) (bool, error) {
+	for _, one := range all {
+		if obliged, err := one.Obliged(ctx, id); obliged || err != nil {
+			return obliged, err
+		}
+	}
+	return false, nil
 }
 
 // routeIBC stacks token transfer for both versions of the protocol: core, then the ERC-20

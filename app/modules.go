@@ -25,6 +25,7 @@ import (
 
 	"github.com/cairn-network/cairn/x/audit"
 	"github.com/cairn-network/cairn/x/device"
+	"github.com/cairn-network/cairn/x/energy"
 	"github.com/cairn-network/cairn/x/market"
 	"github.com/cairn-network/cairn/x/reward"
 	"github.com/cairn-network/cairn/x/storage"
@@ -66,6 +67,7 @@ func (app *App) buildModules() {
 		market.NewAppModule(app.Market),
 		reward.NewAppModule(app.Reward),
 		storage.NewAppModule(app.Storage),
+		energy.NewAppModule(app.Energy),
 	)
 	app.setOrder()
 }

@@ -24,6 +24,7 @@ import (
 
 	"github.com/cairn-network/cairn/x/audit"
 	"github.com/cairn-network/cairn/x/device"
+	"github.com/cairn-network/cairn/x/energy"
 	"github.com/cairn-network/cairn/x/market"
 	"github.com/cairn-network/cairn/x/reward"
 	"github.com/cairn-network/cairn/x/storage"
@@ -67,6 +68,8 @@ func (app *App) setOrder() {
 		market.ModuleName,
 		// Forgets possession rows that are too old for anyone, at most a bounded number a block.
 		storage.ModuleName,
+		// Refunds and pays out sessions whose time is up, at most a bounded number a block.
+		energy.ModuleName,
 		// Removes facts of epochs that are no longer kept, at most a bounded number a block.
 		reward.ModuleName,
 		evmtypes.ModuleName,
@@ -107,6 +110,7 @@ func (app *App) setOrder() {
 		device.ModuleName,
 		market.ModuleName,
 		storage.ModuleName,
+		energy.ModuleName,
 		// Delivers the genesis transactions that create the first validators: everything they
 		// touch must be there.
 		genutiltypes.ModuleName,

@@ -171,7 +171,7 @@ func TestEveryParameterHasBounds(t *testing.T) {
 	for _, g := range modules {
 		names = append(names, g.module)
 	}
-	require.Subset(t, names, []string{"audit", "device", "market", "reward", "storage"})
+	require.Subset(t, names, []string{"audit", "device", "energy", "market", "reward", "storage"})
 	fields := 0
 	for _, g := range modules {
 		now := g.params(t)

@@ -84,6 +84,19 @@ var (
 	ErrNotDrawn        = Code{"storage", 23}
 )
 
+// Codes of x/energy.
+var (
+	ErrNoStation       = Code{"energy", 10} // also ErrNotFound
+	ErrNoTariff        = Code{"energy", 11} // also ErrNotFound
+	ErrNoSession       = Code{"energy", 13} // also ErrNotFound
+	ErrStationClosed   = Code{"energy", 14}
+	ErrSessionState    = Code{"energy", 15}
+	ErrSessionDeadline = Code{"energy", 17}
+	ErrMeterRecord     = Code{"energy", 18}
+	ErrSessionPeriods  = Code{"energy", 19}
+	ErrStationChanged  = Code{"energy", 21}
+)
+
 // Epochs and reports.
 var (
 	ErrUnknownEpoch   = Code{"audit", 2}
@@ -141,6 +154,7 @@ var notFound = map[Code]bool{
 	ErrNoDevice: true, ErrNoOffer: true, ErrNoLease: true, ErrNoItem: true, ErrNoOrder: true, ErrNoSnapshot: true,
 	ErrNoCommitment: true, ErrNoAudit: true,
 	ErrNoReport: true, ErrNotReporter: true, ErrNoDemand: true,
+	ErrNoStation: true, ErrNoTariff: true, ErrNoSession: true,
 }
 
 // unreachable says that a node is away, or has started and not yet made or fetched a block.

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/cairn-network/cairn/x/device"
+	"github.com/cairn-network/cairn/x/energy"
 	"github.com/cairn-network/cairn/x/market"
 	"github.com/cairn-network/cairn/x/storage"
 )
@@ -55,6 +56,16 @@ func TestCodesAreTheModules(t *testing.T) {
 		ErrVoucherExpired:   market.ErrVoucherExpired,
 		ErrVoucherStale:     market.ErrVoucherStale,
 		ErrNoOrder:          market.ErrNoOrder,
+
+		ErrNoStation:       energy.ErrNoStation,
+		ErrNoTariff:        energy.ErrNoTariff,
+		ErrNoSession:       energy.ErrNoSession,
+		ErrStationClosed:   energy.ErrClosed,
+		ErrSessionState:    energy.ErrState,
+		ErrSessionDeadline: energy.ErrDeadline,
+		ErrMeterRecord:     energy.ErrRecord,
+		ErrSessionPeriods:  energy.ErrPeriods,
+		ErrStationChanged:  energy.ErrChanged,
 
 		ErrNoSnapshot:      storage.ErrNotFound,
 		ErrSnapshotVersion: storage.ErrVersion,

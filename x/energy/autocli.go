@@ -1,0 +1,63 @@
+package energy
+
+import autocliv1 "cosmossdk.io/api/cosmos/autocli/v1"
+
+// AutoCLIOptions says how people write the module's queries and messages on the command line.
+func (AppModule) AutoCLIOptions() *autocliv1.ModuleOptions {
+	return &autocliv1.ModuleOptions{
+		Query: &autocliv1.ServiceCommandDescriptor{
+			Service: "cairn.energy.v1.Query",
+			RpcCommandOptions: []*autocliv1.RpcCommandOptions{
+				{RpcMethod: "Params", Use: "params", Short: "Show fee, limits and deadlines of charging"},
+				{
+					RpcMethod: "Station", Use: "station [device]", Short: "Show a charging station",
+					Example: "cairnd query energy station 7", PositionalArgs: args("device"),
+				},
+				{RpcMethod: "Stations", Use: "stations", Short: "List charging stations"},
+				{
+					RpcMethod: "Tariff", Use: "tariff [id]", Short: "Show a price list",
+					Example: "cairnd query energy tariff 3", PositionalArgs: args("id"),
+				},
+				{
+					RpcMethod: "Session", Use: "session [id]", Short: "Show a charging session with its bill",
+					Example: "cairnd query energy session 12", PositionalArgs: args("id"),
+				},
+				{
+					RpcMethod: "Sessions", Use: "sessions", Short: "List charging sessions, all or of a --station or --driver",
+					Example: "cairnd query energy sessions --driver cairn1...",
+				},
+			},
+		},
+		Tx: &autocliv1.ServiceCommandDescriptor{
+			Service: "cairn.energy.v1.Msg",
+			RpcCommandOptions: []*autocliv1.RpcCommandOptions{
+				{RpcMethod: "SetStation", Use: "set-station", Short: "Put a charging station on offer or change it"},
+				{
+					RpcMethod: "PublishTariff", Use: "publish-tariff [document]", Short: "Publish a price list (OCPI 2.2.1 JSON, in hex or base64)",
+					PositionalArgs: args("document"),
+				},
+				{
+					RpcMethod: "OpenSession", Use: "open-session [station] [connector] [tariff] [escrow]", Short: "Lock money for a charging session",
+					Example: "cairnd tx energy open-session 7 1 3 5000000000000000000acairn --from driver", PositionalArgs: args("station", "connector", "tariff", "escrow"),
+				},
+				{RpcMethod: "StartSession", Use: "start-session [session]", Short: "Say that charging has begun", PositionalArgs: args("session")},
+				{RpcMethod: "SettleSession", Use: "settle-session [session]", Short: "Bill a session from its meter records", PositionalArgs: args("session")},
+				{RpcMethod: "CancelSession", Use: "cancel-session [session]", Short: "Give up a session that has not begun", PositionalArgs: args("session")},
+				{RpcMethod: "CloseSession", Use: "close-session [session]", Short: "Have done what is due for a session", PositionalArgs: args("session")},
+				{RpcMethod: "DisputeSession", Use: "dispute-session [session] [reason]", Short: "Object to a bill whose payout waits", PositionalArgs: args("session", "reason")},
+				{RpcMethod: "AnswerDispute", Use: "answer-dispute [session] [give-back]", Short: "Say what the station gives back", PositionalArgs: args("session", "give_back")},
+				{RpcMethod: "JudgeSession", Skip: true}, // governance's: sent by proposal
+				{RpcMethod: "UpdateParams", Skip: true}, // governance's: sent by proposal
+			},
+		},
+	}
+}
+
+// args names the positional arguments of a command.
+func args(fields ...string) []*autocliv1.PositionalArgDescriptor {
+	list := make([]*autocliv1.PositionalArgDescriptor, len(fields))
+	for i, field := range fields {
+		list[i] = &autocliv1.PositionalArgDescriptor{ProtoField: field}
+	}
+	return list
+}
