@@ -3,7 +3,6 @@ package reward_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"testing"
 
 	"cosmossdk.io/math"
@@ -260,22 +259,7 @@ func (f *fixture) claims(tb fataler, payer sdk.AccAddress, epoch uint64, devices
 
 // handle sends any message of the module.
 func (f *fixture) handle(msg proto.Message) error {
-	var err error
-	switch m := msg.(type) {
-	case *rewardv1.MsgClaim:
-		_, err = f.msg.Claim(f.Ctx, m)
-	case *rewardv1.MsgSetRelay:
-		_, err = f.msg.SetRelay(f.Ctx, m)
-	case *rewardv1.MsgBoost:
-		_, err = f.msg.Boost(f.Ctx, m)
-	case *rewardv1.MsgEndBoost:
-		_, err = f.msg.EndBoost(f.Ctx, m)
-	case *rewardv1.MsgUpdateParams:
-		_, err = f.msg.UpdateParams(f.Ctx, m)
-	default:
-		panic(fmt.Sprintf("%T is no message of rewards", msg))
-	}
-	return err
+	return stage.Deliver(f.Ctx, &rewardv1.Msg_serviceDesc, f.msg, msg)
 }
 
 // params changes the module's parameters.

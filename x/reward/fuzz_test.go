@@ -35,3 +35,7 @@ func FuzzClaim(f *testing.F) {
 		}
 	})
 }
+
+// FuzzMessages: no message panics, fails without a registered error, changes the state where it
+// fails, or breaks an invariant where it does not.
+func FuzzMessages(f *testing.F) { play(f).Fuzz(f) }

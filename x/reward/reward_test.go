@@ -2,10 +2,8 @@ package reward_test
 
 import (
 	"errors"
-	"strings"
 	"testing"
 
-	errorsmod "cosmossdk.io/errors"
 	"cosmossdk.io/math"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	"github.com/cosmos/gogoproto/proto"
@@ -540,39 +538,18 @@ func messages(f *fixture, tb fataler) []proto.Message {
 	}
 }
 
-// TestBadMessagesChangeNothing: any field of any message with a strange value either works and keeps
-// all invariants, or fails with an error that names a field and leaves the state as it was.
-func TestBadMessagesChangeNothing(t *testing.T) {
-	f := newFixture(t)
-	good := messages(f, t)
-	refused := 0
-	for _, msg := range good {
-		stage.Mutate(msg, func(change string, mutated proto.Message) {
-			ctx := f.Ctx
-			defer func() { f.Ctx = ctx }()
-			f.Ctx, _ = ctx.CacheContext()
-			before := f.Hash()
-			err := f.handle(mutated)
-			if err == nil {
-				f.check(t)
-				return
-			}
-			refused++
-			if f.Hash() != before {
-				t.Errorf("%T with %s gives %v and changes the state", mutated, change, err)
-			}
-			if space, code, _ := errorsmod.ABCIInfo(err, false); (code == 1 || space == "undefined") && !errors.Is(err, stage.ErrFunds) {
-				t.Errorf("%T with %s gives the unregistered error %v", mutated, change, err)
-			}
-			if len(err.Error()) > 700 || strings.TrimSpace(err.Error()) == "" {
-				t.Errorf("%T with %s gives an error of %d characters", mutated, change, len(err.Error()))
-			}
-		})
-		if err := f.handle(msg); err != nil {
-			t.Errorf("the good %T: %v", msg, err)
-		}
-	}
-	if refused < 50 {
-		t.Errorf("only %d were refused", refused)
+// play is the module in that state.
+func play(tb testing.TB) stage.Play {
+	f := newFixture(tb)
+	samples := messages(f, tb)
+	return stage.Play{
+		Stage: f.Stage, Service: &rewardv1.Msg_serviceDesc, Server: f.msg, Samples: samples,
+		Check: func(tb stage.Fataler) { f.check(tb) },
 	}
 }
+
+func TestEveryMessageHasASample(t *testing.T) { play(t).TestSamples(t) }
+
+// TestBadMessagesChangeNothing: any field of any message with a strange value either works and keeps
+// all invariants, or fails with a registered error and leaves the state as it was.
+func TestBadMessagesChangeNothing(t *testing.T) { play(t).TestMutations(t) }
