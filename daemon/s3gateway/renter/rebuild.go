@@ -35,17 +35,9 @@ func (e *Engine) Rebuild(ctx context.Context, seg metabase.Segment, kept []metab
 	if current == nil || current.ID != seg.Lease && len(kept) > 0 {
 		return 0, nil, fmt.Errorf("segment %s lies under lease %d, which is not the present one: %w", seg.ID, seg.Lease, ErrNotInLease)
 	}
-	nodes := make([]Node, 0, len(kept))
-	for _, p := range kept {
-		n, ok := e.Pool.Node(p.Device)
-		if !ok {
-			n = Node{Device: p.Device}
-		}
-		nodes = append(nodes, n)
-	}
 	target := seg
 	target.Lease = current.ID
-	u := e.newUpload(&target, class, nodes)
+	u := e.newUpload(&target, class, e.nodes(kept))
 	if u.placement.Exhausted() { // before anything is read, and paid, for nothing
 		return 0, nil, fmt.Errorf("rebuilding segment %s: %w", seg.ID, u.placement.Shortage(len(kept)))
 	}
@@ -92,6 +84,66 @@ func (e *Engine) Rebuild(ctx context.Context, seg metabase.Segment, kept []metab
 		free()
 	})
 	return current.ID, u.stored, err
+}
+
+// Copy stores a piece anew, under the same index, on a node that is independent of those that hold kept:
+// read from where it lies, at the price of one piece and not of the K that rebuilding reads. It returns
+// the new place. What it read is held against the segment's roots first (INV-REBUILD-1). ErrTooFewNodes
+// when no node is left, and what reading says when the piece is not to be had: then it must be rebuilt.
+func (e *Engine) Copy(ctx context.Context, seg metabase.Segment, p metabase.Piece, kept []metabase.Piece) (metabase.Piece, error) {
+	class, ok := erasure.ClassByName(seg.Class)
+	if !ok {
+		return p, fmt.Errorf("redundancy class %q is not known: %w", seg.Class, ErrSegmentCorrupt)
+	}
+	size := class.Geometry(int(seg.SealedSize)).PieceSize
+	if int(p.Index) >= class.Total || size == 0 || len(seg.PieceRoots) != class.Total || segment.Root(seg.PieceRoots) != seg.Root {
+		return p, fmt.Errorf("roots of segment %s do not match: %w", seg.ID, ErrSegmentCorrupt)
+	}
+	if current := e.Pool.Lease(); current == nil || current.ID != seg.Lease {
+		return p, fmt.Errorf("segment %s lies under lease %d, which is not the present one: %w", seg.ID, seg.Lease, ErrNotInLease)
+	}
+	u := e.newUpload(&seg, class, e.nodes(kept))
+	if u.placement.Exhausted() {
+		return p, fmt.Errorf("copying piece %d of segment %s: %w", p.Index, seg.ID, u.placement.Shortage(len(kept)))
+	}
+	release, err := e.acquire(ctx, int64(size))
+	if err != nil {
+		return p, err
+	}
+	slab := e.slabs.get(partSlab(size))
+	free := func() {
+		e.slabs.put(slab)
+		release()
+	}
+	data := (*slab)[:size]
+	if err := e.get(ctx, gatherRequest{segment: &seg, class: class, n: size, verify: true}, p, data); err != nil {
+		free()
+		return p, fmt.Errorf("copying piece %d of segment %s: %w", p.Index, seg.ID, err)
+	}
+	u.queue, u.want, u.need = []int{int(p.Index)}, 1, 1
+	u.data, u.size = func(int) [][]byte { return [][]byte{data} }, size
+	err = u.run(ctx)
+	e.stray.Go(func() {
+		u.puts.Wait()
+		free()
+	})
+	if err != nil {
+		return p, err
+	}
+	return u.stored[0], nil
+}
+
+// nodes are those that hold pieces.
+func (e *Engine) nodes(held []metabase.Piece) []Node {
+	nodes := make([]Node, 0, len(held))
+	for _, p := range held {
+		n, ok := e.Pool.Node(p.Device)
+		if !ok {
+			n = Node{Device: p.Device}
+		}
+		nodes = append(nodes, n)
+	}
+	return nodes
 }
 
 // unheld lists the pieces of a class that are not among kept, data pieces first.

@@ -3,9 +3,9 @@ package repair
 import "github.com/prometheus/client_golang/prometheus"
 
 type metrics struct {
-	standing                                           *prometheus.GaugeVec
-	queue                                              prometheus.Gauge
-	rebuilt, dropped, deleted, unknown, audits, failed prometheus.Counter
+	standing                                                   *prometheus.GaugeVec
+	queue                                                      prometheus.Gauge
+	rebuilt, copied, dropped, deleted, unknown, audits, failed prometheus.Counter
 }
 
 func newMetrics(registry prometheus.Registerer) metrics {
@@ -18,6 +18,7 @@ func newMetrics(registry prometheus.Registerer) metrics {
 		}, []string{"standing"}),
 		queue:   prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "cairn", Subsystem: "repair", Name: "queue", Help: "Segments to be rebuilt now."}),
 		rebuilt: counter("rebuilt_pieces_total", "Pieces rebuilt and stored elsewhere."),
+		copied:  counter("copied_pieces_total", "Pieces copied off devices that leave."),
 		dropped: counter("dropped_pieces_total", "Pieces given up because they were wrong or missing."),
 		deleted: counter("deleted_pieces_total", "Pieces deleted from nodes."),
 		unknown: counter("unknown_pieces_total", "Pieces deleted that no segment named."),
@@ -25,7 +26,7 @@ func newMetrics(registry prometheus.Registerer) metrics {
 		failed:  counter("failed_audits_total", "Challenges that a node could not answer."),
 	}
 	if registry != nil {
-		registry.MustRegister(m.standing, m.queue, m.rebuilt, m.dropped, m.deleted, m.unknown, m.audits, m.failed)
+		registry.MustRegister(m.standing, m.queue, m.rebuilt, m.copied, m.dropped, m.deleted, m.unknown, m.audits, m.failed)
 	}
 	return m
 }

@@ -139,6 +139,7 @@ type Status struct {
 	Lost     uint64 `json:"lost"`     // fewer than K pieces left
 	Queue    uint64 `json:"queue"`    // to be rebuilt, those included that wait for their next attempt
 	Rebuilt  uint64 `json:"rebuilt"`  // pieces, since the start
+	Copied   uint64 `json:"copied"`   // pieces, off devices that leave, since the start
 	Deleted  uint64 `json:"deleted"`  // pieces, since the start
 }
 
@@ -579,16 +580,42 @@ func (s *Service) plan(seg metabase.Segment) plan {
 	return p
 }
 
+// copy moves pieces off devices that leave, as many as the plan wants: read from these devices themselves
+// as long as they answer, and not rebuilt from K others. What cannot be read there is left to rebuilding.
+func (s *Service) copy(ctx context.Context, seg metabase.Segment, p *plan) map[metabase.Piece]metabase.Piece {
+	copied := make(map[metabase.Piece]metabase.Piece)
+	for at, q := range p.kept {
+		if p.want == 0 || ctx.Err() != nil {
+			break
+		}
+		if s.Pool.PieceStanding(q.Device) != risk.Leaving || !s.Pool.Online(q.Device) {
+			continue
+		}
+		to, err := s.Engine.Copy(ctx, seg, q, p.kept)
+		if err != nil {
+			s.Log.Debug("a piece could not be copied", "segment", seg.ID, "piece", q.Index, "device", q.Device, "error", err)
+			continue
+		}
+		copied[q], p.kept[at] = to, to
+		p.want--
+	}
+	return copied
+}
+
 // restore rebuilds one segment and commits its new list.
 func (s *Service) restore(ctx context.Context, seg metabase.Segment) error {
 	p := s.plan(seg)
-	lease, added, err := s.Engine.Rebuild(ctx, seg, p.kept, p.want)
+	copied := s.copy(ctx, seg, &p)
+	lease, added, err := seg.Lease, []metabase.Piece(nil), error(nil)
+	if p.want > 0 || len(copied) == 0 {
+		lease, added, err = s.Engine.Rebuild(ctx, seg, p.kept, p.want)
+	}
 	moved := lease != seg.Lease && lease != 0
 	if moved && len(added) < p.want {
 		// A segment moves to a new lease whole or not at all; the comparison of lists finds the rest.
 		return errors.Join(err, fmt.Errorf("%d of %d pieces under lease %d", len(added), p.want, lease))
 	}
-	if len(added) == 0 && (err != nil || len(p.lost)+len(p.left) == 0) {
+	if len(added)+len(copied) == 0 && (err != nil || len(p.lost)+len(p.left) == 0) {
 		return err
 	}
 	commit := s.DB.UpdateSegment(ctx, seg.ID, p.lost, func(now *metabase.Segment) error {
@@ -598,10 +625,13 @@ func (s *Service) restore(ctx context.Context, seg metabase.Segment) error {
 		holds := make(map[uint8]bool)
 		kept := now.Pieces[:0:0]
 		for _, q := range now.Pieces {
-			if !p.lost[q.Device] && !p.left[q.Device] {
-				kept = append(kept, q)
-				holds[q.Index] = true
+			if to, ok := copied[q]; ok {
+				q = to
+			} else if p.lost[q.Device] || p.left[q.Device] {
+				continue
 			}
+			kept = append(kept, q)
+			holds[q.Index] = true
 		}
 		for _, q := range added {
 			if !holds[q.Index] {
@@ -614,14 +644,21 @@ func (s *Service) restore(ctx context.Context, seg metabase.Segment) error {
 	})
 	if errors.Is(commit, metabase.ErrNoSegment) {
 		// The object was deleted meanwhile: what was added belongs to nobody.
+		for _, q := range copied {
+			added = append(added, q)
+		}
 		seg.Pieces, seg.Lease = added, lease
 		return s.DB.Discard(ctx, []metabase.Segment{seg})
 	}
 	if commit != nil {
 		return errors.Join(err, commit)
 	}
-	s.note(func(st *Status) { st.Rebuilt += uint64(len(added)) })
+	s.note(func(st *Status) {
+		st.Rebuilt += uint64(len(added))
+		st.Copied += uint64(len(copied))
+	})
 	s.metrics.rebuilt.Add(float64(len(added)))
-	s.Log.Info("segment repaired", "segment", seg.ID, "added", len(added), "lost", len(p.lost), "left", len(p.left), "wanted", p.want)
+	s.metrics.copied.Add(float64(len(copied)))
+	s.Log.Info("segment repaired", "segment", seg.ID, "added", len(added), "copied", len(copied), "lost", len(p.lost), "left", len(p.left), "wanted", p.want)
 	return err
 }

@@ -322,7 +322,12 @@ func TestPiecesOnLeavingNodesAreMovedWhileTheyCanBeRead(t *testing.T) {
 	}
 	require.NoError(t, r.Leases.Step(t.Context()))
 	r.step()
-	require.Equal(t, uint64(2), r.repair.Status().Rebuilt)
+	require.Equal(t, uint64(2), r.repair.Status().Copied, "read from the leaving nodes themselves")
+	require.Zero(t, r.repair.Status().Rebuilt)
+	moved := r.segments("object")[0].Pieces
+	for _, q := range moved {
+		require.NotContains(t, []uint64{p[0].Device, p[1].Device}, q.Device)
+	}
 	r.lose(r.Node(p[0].Device), r.Node(p[1].Device))
 	r.step()
 	r.requireWhole("object")
