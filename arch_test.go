@@ -44,6 +44,7 @@ var layers = []layer{
 	{prefix: "chainclient", may: []string{"core", "api", "internal"}, not: []string{"internal/modkit"}, why: "a daemon must not link the state machine"},
 	{prefix: "daemon/storagenode", may: daemonMay, not: daemonNot, why: "a daemon never imports another daemon, nor the chain"},
 	{prefix: "daemon/s3gateway", may: daemonMay, not: daemonNot, why: "a daemon never imports another daemon, nor the chain"},
+	{prefix: "daemon/csms", may: daemonMay, not: daemonNot, why: "a daemon never imports another daemon, nor the chain"},
 	{prefix: "daemon/reporter", may: daemonMay, not: daemonNot, why: "a daemon never imports another daemon, nor the chain"},
 	{prefix: "sim", may: daemonMay, not: daemonNot, why: "stand-ins speak the real protocols from the far end"},
 	{prefix: "web", may: []string{"core", "internal"}, not: []string{"internal/modkit"}, why: "the page is embedded in both programs and may pull in neither's weight"},
