@@ -88,6 +88,15 @@ func (c *Client) Claim(ctx context.Context, service score.Service, epoch uint64,
 	return r, err
 }
 
+// ClaimCost is what Claim would cost in fees now.
+func (c *Client) ClaimCost(ctx context.Context, service score.Service, epoch uint64, proofs [][]byte) (price.Amount, error) {
+	cost, err := c.Cost(ctx, &rewardv1.MsgClaim{Payer: c.Address(), Service: uint32(service), Epoch: epoch, Proofs: proofs})
+	if err != nil {
+		return cost, fmt.Errorf("pricing a claim for %d devices: %w", len(proofs), err)
+	}
+	return cost, nil
+}
+
 // SetRelay says what others may keep of the claims that they send for the account, basis points.
 func (c *Client) SetRelay(ctx context.Context, bps uint32) error {
 	return c.call(ctx, "setting what relays may keep", &rewardv1.MsgSetRelay{Owner: c.Address(), FeeBps: bps}, nil)

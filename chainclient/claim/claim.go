@@ -47,6 +47,7 @@ type Chain interface {
 	Claimed(ctx context.Context, service score.Service, device uint64) (price.Amount, error)
 	Reporters(ctx context.Context) ([]auditv1.Reporter, error)
 	Claim(ctx context.Context, service score.Service, epoch uint64, proofs [][]byte) (rewardv1.MsgClaimResponse, error)
+	ClaimCost(ctx context.Context, service score.Service, epoch uint64, proofs [][]byte) (price.Amount, error)
 }
 
 // Claimer finds and claims.
@@ -129,17 +130,13 @@ type Result struct {
 // Send claims what is due, leaving out devices with nothing to claim, in as few transactions as the
 // chain allows. What the transactions before an error paid stays paid, and is in the result.
 func (c *Claimer) Send(ctx context.Context, service score.Service, dues []Due) (Result, error) {
-	params, err := c.Chain.RewardParams(ctx)
+	batches, err := c.batches(ctx, dues)
 	if err != nil {
 		return Result{}, err
 	}
-	dues = slices.DeleteFunc(slices.Clone(dues), func(d Due) bool { return d.Claimable.IsZero() })
 	var result Result
-	for some := range slices.Chunk(dues, max(int(params.MaxClaims), 1)) {
-		proofs := make([][]byte, len(some))
-		for i, d := range some {
-			proofs[i] = d.Proof
-		}
+	for _, some := range batches {
+		proofs := proofsOf(some)
 		answer, err := c.Chain.Claim(ctx, service, some[0].Epoch, proofs)
 		if err != nil {
 			return result, err
@@ -158,6 +155,43 @@ func (c *Claimer) Send(ctx context.Context, service score.Service, dues []Due) (
 		result.Fee, _ = result.Fee.Add(fee)
 	}
 	return result, nil
+}
+
+// Cost is what Send would cost in fees now, and what it would pay.
+func (c *Claimer) Cost(ctx context.Context, service score.Service, dues []Due) (cost, pays price.Amount, err error) {
+	batches, err := c.batches(ctx, dues)
+	if err != nil {
+		return cost, pays, err
+	}
+	for _, some := range batches {
+		one, err := c.Chain.ClaimCost(ctx, service, some[0].Epoch, proofsOf(some))
+		if err != nil {
+			return cost, pays, err
+		}
+		cost, _ = cost.Add(one)
+		for _, d := range some {
+			pays, _ = pays.Add(d.Claimable)
+		}
+	}
+	return cost, pays, nil
+}
+
+// batches are what one transaction after the other claims: all dues with something to claim.
+func (c *Claimer) batches(ctx context.Context, dues []Due) ([][]Due, error) {
+	params, err := c.Chain.RewardParams(ctx)
+	if err != nil {
+		return nil, err
+	}
+	dues = slices.DeleteFunc(slices.Clone(dues), func(d Due) bool { return d.Claimable.IsZero() })
+	return slices.Collect(slices.Chunk(dues, max(int(params.MaxClaims), 1))), nil
+}
+
+func proofsOf(dues []Due) [][]byte {
+	proofs := make([][]byte, len(dues))
+	for i, d := range dues {
+		proofs[i] = d.Proof
+	}
+	return proofs
 }
 
 func rootOf(r rewardv1.Root) (report.Root, error) {

@@ -26,6 +26,11 @@ type ledger struct {
 	reporters []auditv1.Reporter
 	claimed   map[uint64]price.Amount
 	messages  []int
+	fee       price.Amount // of a claim
+}
+
+func (l *ledger) ClaimCost(context.Context, score.Service, uint64, [][]byte) (price.Amount, error) {
+	return l.fee, nil
 }
 
 func (l *ledger) RewardRoots(context.Context, score.Service) ([]rewardv1.Root, error) {
@@ -180,5 +185,29 @@ func TestLoopWaitsUntilItIsWorthATransaction(t *testing.T) {
 	}
 	if got, err := loop.Step(t.Context()); err != nil || got.Devices != 0 || len(l.messages) != 1 {
 		t.Fatalf("claimed %+v again, %v", got, err)
+	}
+}
+
+// TestFeesAreKnownBeforeAClaim: what a claim of several transactions costs and pays, and that a loop
+// waits while it costs more.
+func TestFeesAreKnownBeforeAClaim(t *testing.T) {
+	c, l := network(t, 6, honest)
+	l.fee = price.FromUint64(40)
+	dues, err := c.Due(t.Context(), score.Storage, []uint64{2, 4, 6, 8, 10, 12, 14})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cost, pays, err := c.Cost(t.Context(), score.Storage, dues)
+	if err != nil || cost != price.FromUint64(80) || pays != price.FromUint64(2100) {
+		t.Errorf("two transactions cost %s and pay %s: %v", cost, pays, err)
+	}
+	loop := &Loop{Claimer: c, Service: score.Storage, Devices: []uint64{2}}
+	l.fee = price.FromUint64(101)
+	if got, err := loop.Step(t.Context()); err != nil || got.Devices != 0 {
+		t.Errorf("claimed %+v for a fee of 101: %v", got, err)
+	}
+	l.fee = price.FromUint64(99)
+	if got, err := loop.Step(t.Context()); err != nil || got.Devices != 1 {
+		t.Errorf("claimed %+v for a fee of 99: %v", got, err)
 	}
 }

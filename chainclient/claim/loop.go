@@ -50,7 +50,7 @@ func (l *Loop) Run(ctx context.Context) error {
 	}
 }
 
-// Step claims once if as much as Above is due.
+// Step claims once if as much as Above is due, and more than the claim costs.
 func (l *Loop) Step(ctx context.Context) (Result, error) {
 	dues, err := l.Claimer.Due(ctx, l.Service, l.Devices)
 	if err != nil {
@@ -62,6 +62,10 @@ func (l *Loop) Step(ctx context.Context) (Result, error) {
 	}
 	if sum.IsZero() || sum.Cmp(l.Above) < 0 {
 		return Result{}, nil
+	}
+	cost, pays, err := l.Claimer.Cost(ctx, l.Service, dues)
+	if err != nil || cost.Cmp(pays) >= 0 {
+		return Result{}, err
 	}
 	return l.Claimer.Send(ctx, l.Service, dues)
 }

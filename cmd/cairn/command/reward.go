@@ -154,6 +154,7 @@ what is held back and for how much longer, and the reason where an epoch paid no
 func (s *session) claim() *cobra.Command {
 	var flags rewardFlags
 	var others string
+	var sure bool
 	c := &cobra.Command{
 		Use: "claim", Short: "Claim what your devices have earned",
 		Long: `Claims what the newest final report gives your devices, all of them in as few transactions as possible.
@@ -185,6 +186,9 @@ whoever sends the claim; with --for you send it for another owner, who may let y
 			if err != nil {
 				return err
 			}
+			if err := s.worthClaiming(c, claimer, service, dues, sure); err != nil {
+				return err
+			}
 			got, err := claimer.Send(c.Context(), service, dues)
 			if err != nil {
 				return s.explain(err)
@@ -209,8 +213,23 @@ whoever sends the claim; with --for you send it for another owner, who may let y
 	}
 	flags.add(c)
 	c.Flags().StringVar(&others, "for", "", "claim for all devices of another owner")
+	c.Flags().BoolVar(&sure, "yes", false, "claim without a question, even where fees are more than what is claimed")
 	c.AddCommand(s.claimRelay())
 	return c
+}
+
+// worthClaiming warns where the fees are more than what is claimed, and asks where somebody can answer:
+// waiting loses nothing.
+func (s *session) worthClaiming(c *cobra.Command, claimer *claim.Claimer, service score.Service, dues []claim.Due, sure bool) error {
+	cost, pays, err := claimer.Cost(c.Context(), service, dues)
+	if err != nil {
+		return s.explain(err)
+	}
+	if cost.Cmp(pays) <= 0 || pays.IsZero() {
+		return nil
+	}
+	s.Note("the fees of this claim are %s, more than the %s that it pays; rewards add up until they are claimed", cost.Format(), pays.Format())
+	return s.Confirm("Claim all the same?", sure || !s.Interactive)
 }
 
 func (s *session) claimRelay() *cobra.Command {
