@@ -126,13 +126,13 @@ func (k *Keeper) open(ctx sdk.Context, driver sdk.AccAddress, text string, msg *
 		Shares: station.Shares, Meter: c.Meter, MaxWatts: c.MaxWatts, Escrow: msg.Escrow,
 		State: stateOpen, OpenedAt: now, Deadline: now + params.Charging.StartSeconds, Offered: math.ZeroInt(),
 	}
+	if err := k.take(ctx, driver, s.Escrow); err != nil {
+		return none, errorsmod.Wrapf(err, "locking %s", s.Escrow)
+	}
 	if s.Id, err = k.nextSession.Next(ctx); err != nil {
 		return none, errorsmod.Wrap(err, "numbering session")
 	}
 	s.Tag = Tag(ctx.ChainID(), s.Id, s.Station)
-	if err := k.take(ctx, driver, s.Escrow); err != nil {
-		return none, errorsmod.Wrapf(err, "locking %s", s.Escrow)
-	}
 	if err := k.save(ctx, s, 0); err != nil {
 		return none, err
 	}
