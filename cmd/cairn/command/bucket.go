@@ -18,6 +18,7 @@ import (
 	"github.com/aws/smithy-go"
 	"github.com/spf13/cobra"
 
+	"github.com/cairn-network/cairn/daemon/s3gateway/launch"
 	"github.com/cairn-network/cairn/internal/cli"
 	"github.com/cairn-network/cairn/internal/config"
 )
@@ -314,7 +315,7 @@ func remove(ctx context.Context, objects *s3.Client, p place, recursive, inside 
 const longestShare = 7 * 24 * time.Hour
 
 func (s *session) share() *cobra.Command {
-	valid, grantFile, reads, sure := 24*time.Hour, "", uint64(3), false
+	valid, grantFile, reads, sure, verifyOnly := 24*time.Hour, "", uint64(3), false, false
 	c := &cobra.Command{
 		Use: "share BUCKET/KEY", Short: "Let others read: by a link to your gateway, or with --grant without it",
 		Long: `Without --grant: makes a link with which anyone who reaches your gateway can read one object.
@@ -322,15 +323,22 @@ func (s *session) share() *cobra.Command {
 With --grant FILE: writes a file with which anyone's cairn reads one object, or everything below BUCKET/PREFIX/,
 from the storage nodes themselves, your gateway running or not. Reading is paid from an escrow that you fill
 now, enough to read everything --reads times; what nobody uses comes back when it has expired. The file
-opens what is there now, and nothing that comes later; it cannot be taken back before it expires.`,
-		Example: "  cairn share photos/holiday.jpg\n  cairn share photos/2026/ --grant photos.grant --valid 720h", Args: cobra.ExactArgs(1), ValidArgsFunction: s.completePlace,
+opens what is there now, and nothing that comes later; it cannot be taken back before it expires.
+
+With --verify-only as well: the file opens nothing. Whoever has it can check, with cairn verify, that the nodes
+still hold what you stored, so that you need not be the one who watches.`,
+		Example: "  cairn share photos/holiday.jpg\n  cairn share photos/2026/ --grant photos.grant --valid 720h\n  cairn share photos/ --grant watch.grant --verify-only --valid 8760h", Args: cobra.ExactArgs(1), ValidArgsFunction: s.completePlace,
 		RunE: func(c *cobra.Command, args []string) error {
 			if grantFile != "" {
 				p, err := parsePlace(args[0])
 				if err != nil {
 					return err
 				}
-				return s.shareGrant(c.Context(), p, grantFile, valid, reads, sure)
+				request := launch.GrantRequest{Bucket: p.bucket, Path: p.key, Seconds: int64(valid / time.Second), Reads: reads, VerifyOnly: verifyOnly}
+				return s.shareGrant(c.Context(), p, grantFile, request, sure)
+			}
+			if verifyOnly {
+				return cli.Hint(errors.New("a link reads: --verify-only is for a grant"), "add --grant FILE")
 			}
 			p, err := parseObject(args[0])
 			if err != nil {
@@ -359,7 +367,8 @@ opens what is there now, and nothing that comes later; it cannot be taken back b
 	}
 	c.Flags().DurationVar(&valid, "valid", valid, "how long it works; a link at most 168h")
 	c.Flags().StringVar(&grantFile, "grant", "", "write a grant into this file, instead of making a link")
-	c.Flags().Uint64Var(&reads, "reads", reads, "with --grant: how often everything can be read")
+	c.Flags().Uint64Var(&reads, "reads", reads, "with --grant: how often everything can be read, or checked")
+	c.Flags().BoolVar(&verifyOnly, "verify-only", false, "with --grant: let others check that the nodes hold it, and read nothing")
 	c.Flags().BoolVarP(&sure, "yes", "y", false, "with --grant: do not ask before paying")
 	return c
 }

@@ -109,7 +109,7 @@ func newRoot(terminal *cli.Terminal, transfer transfer) *cobra.Command {
 		s.provide(), s.gateway(), s.gov(),
 		s.claim(), s.rewards(), s.earnings(), s.boost(),
 		s.report(), s.watch(), s.audit(),
-		s.mb(), s.put(), s.get(), s.ls(), s.rm(), s.share(), s.recover(),
+		s.mb(), s.put(), s.get(), s.ls(), s.rm(), s.share(), s.verify(), s.recover(),
 		s.version(),
 	)
 	return root

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/cairn-network/cairn/daemon/s3gateway/grant"
 	"github.com/cairn-network/cairn/daemon/s3gateway/launch"
 	"github.com/cairn-network/cairn/internal/atomicfile"
@@ -23,7 +25,7 @@ import (
 )
 
 // shareGrant asks the gateway of this home for a grant of what lies at p, and writes it to a file.
-func (s *session) shareGrant(ctx context.Context, p place, file string, valid time.Duration, reads uint64, sure bool) error {
+func (s *session) shareGrant(ctx context.Context, p place, file string, request launch.GrantRequest, sure bool) error {
 	home, err := s.home()
 	if err != nil {
 		return err
@@ -35,7 +37,7 @@ func (s *session) shareGrant(ctx context.Context, p place, file string, valid ti
 	if _, err := os.Lstat(file); err == nil {
 		return cli.Hint(fmt.Errorf("%s exists, and is not replaced", file), "name another file after --grant")
 	}
-	request := launch.GrantRequest{Bucket: p.bucket, Path: p.key, Seconds: int64(valid / time.Second), Reads: reads, Quote: true}
+	request.Quote = true
 	answer, err := askGrant(ctx, gateway, request)
 	if err != nil {
 		return err
@@ -45,8 +47,12 @@ func (s *session) shareGrant(ctx context.Context, p place, file string, valid ti
 		return fmt.Errorf("reading the gateway's answer: %w", err)
 	}
 	until := time.Unix(quote.Until, 0)
-	question := fmt.Sprintf("Share %d objects (%s) until %s? %s go into the escrow of %d nodes; what nobody reads of it comes back.",
-		quote.Objects, config.Bytes(quote.Bytes), until.Format(time.DateTime), quote.Escrow.Format(), quote.Devices)
+	what := "Share"
+	if request.VerifyOnly {
+		what = "Let others verify"
+	}
+	question := fmt.Sprintf("%s %d objects (%s) until %s? %s go into the escrow of %d nodes; what nobody uses of it comes back.",
+		what, quote.Objects, config.Bytes(quote.Bytes), until.Format(time.DateTime), quote.Escrow.Format(), quote.Devices)
 	if err := s.Confirm(question, sure); err != nil {
 		return err
 	}
@@ -63,6 +69,11 @@ func (s *session) shareGrant(ctx context.Context, p place, file string, valid ti
 		File string `json:"file"`
 	}{quote, file}
 	return s.Show(result, func(w writer) {
+		if request.VerifyOnly {
+			fmt.Fprintf(w, "%s checks %d objects (%s) until %s, and opens none\n", file, quote.Objects, config.Bytes(quote.Bytes), until.Format(time.DateTime))
+			s.Note("Whoever has this file can check them, at your expense up to %s: cairn verify --grant %s", quote.Escrow.Format(), filepath.Base(file))
+			return
+		}
 		fmt.Fprintf(w, "%s opens %d objects (%s) until %s\n", file, quote.Objects, config.Bytes(quote.Bytes), until.Format(time.DateTime))
 		s.Note("Whoever has this file can read them, at your expense up to %s: cairn get --grant %s -r %s/%s", quote.Escrow.Format(), filepath.Base(file), p.bucket, p.key)
 	})
@@ -128,8 +139,75 @@ func (s *session) lsGrant(file string) error {
 		for _, e := range entries {
 			fmt.Fprintf(w, "%10s  %s\n", config.Bytes(e.Size), e.Name)
 		}
-		s.Note("to %s, until %s", g, time.Unix(g.Expiry, 0).Format(time.DateTime))
+		s.Note("to %s (%d segments), until %s", g, len(g.Segments), time.Unix(g.Expiry, 0).Format(time.DateTime))
 	})
+}
+
+// openGrant prepares to speak to the nodes of a grant.
+func (s *session) openGrant(ctx context.Context, g grant.Grant) (*launch.Reader, error) {
+	home, err := s.home()
+	if err != nil {
+		return nil, err
+	}
+	log, err := s.logger()
+	if err != nil {
+		return nil, err
+	}
+	config := launch.ReadConfig{Grant: g, Dir: home.Path("grants"), Log: log}
+	if config.Chain, config.Trust, err = s.endpoint(home); err != nil {
+		return nil, err
+	}
+	reader, err := launch.OpenGrant(ctx, config)
+	if err != nil {
+		return nil, s.explain(err)
+	}
+	return reader, nil
+}
+
+func (s *session) verify() *cobra.Command {
+	var file string
+	c := &cobra.Command{
+		Use: "verify --grant FILE", Short: "Have the nodes prove that they hold what a grant is about",
+		Long: `Every node that holds a piece is asked for one chunk of it, drawn at random, with the path from there to the
+piece's root. A node that threw pieces away is found out without anything being read. The file comes from
+cairn share --grant, best with --verify-only: then it opens nothing.
+
+It fails when something could not be read back from what was proven.`,
+		Example: "  cairn verify --grant watch.grant", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			g, err := readGrant(file)
+			if err != nil {
+				return err
+			}
+			reader, err := s.openGrant(c.Context(), g)
+			if err != nil {
+				return err
+			}
+			defer reader.Close()
+			progress := s.Progress("verifying", int64(len(g.Segments)))
+			v, err := reader.Verify(c.Context(), func() { progress.Add(1) })
+			progress.Done()
+			if err != nil {
+				return err
+			}
+			err = s.Show(v, func(w writer) {
+				for _, d := range v.Devices {
+					fmt.Fprintf(w, "device %d: %d of %d pieces proven, %d failed, %d not answered for\n", d.Device, d.Proven, d.Pieces, d.Failed, d.Away)
+					if d.Trouble != "" {
+						fmt.Fprintf(w, "  %s\n", d.Trouble)
+					}
+				}
+				fmt.Fprintf(w, "%d of %d segments can be read\n", v.Readable, v.Segments)
+			})
+			if err == nil && v.Readable < v.Segments {
+				err = fmt.Errorf("%d of %d segments have too few proven pieces to be read", v.Segments-v.Readable, v.Segments)
+			}
+			return err
+		},
+	}
+	c.Flags().StringVar(&file, "grant", "", "file from cairn share --grant")
+	_ = c.MarkFlagRequired("grant") // it was defined above
+	return c
 }
 
 // getGrant fetches objects with a grant, from the nodes that hold them.
@@ -145,21 +223,9 @@ func (s *session) getGrant(ctx context.Context, file, source, target string, rec
 	if target == "-" && len(wanted) != 1 {
 		return errors.New("several objects do not fit into one standard output")
 	}
-	home, err := s.home()
+	reader, err := s.openGrant(ctx, g)
 	if err != nil {
 		return err
-	}
-	log, err := s.logger()
-	if err != nil {
-		return err
-	}
-	config := launch.ReadConfig{Grant: g, Dir: home.Path("grants"), Log: log}
-	if config.Chain, config.Trust, err = s.endpoint(home); err != nil {
-		return err
-	}
-	reader, err := launch.OpenGrant(ctx, config)
-	if err != nil {
-		return s.explain(err)
 	}
 	defer reader.Close()
 	done := []moved{}

@@ -156,6 +156,15 @@ func TestFromNothingToFiles(t *testing.T) {
 	_, stderr, err = run(t, nil, "share", "films/", "--grant", grantFile, "--yes")
 	require.Error(t, err)
 	require.Contains(t, stderr, "not replaced")
+	// Watched over by somebody who can read nothing.
+	watchFile := filepath.Join(dir, "watch.grant")
+	_, stderr, err = run(t, nil, "share", "films/", "--verify-only")
+	require.Error(t, err)
+	require.Contains(t, stderr, "--grant FILE")
+	must(t, "share", "films/", "--grant", watchFile, "--verify-only", "--valid", "1h", "--yes")
+	watch, err := os.ReadFile(watchFile)
+	require.NoError(t, err)
+	require.NotContains(t, string(watch), "holiday")
 	_, stderr, err = run(t, nil, "share", "films/nothing.mov", "--grant", grantFile+"2", "--yes")
 	require.Error(t, err)
 	require.Contains(t, stderr, "no such object")
@@ -186,13 +195,28 @@ func TestFromNothingToFiles(t *testing.T) {
 		Leases []struct{ State string }
 	}
 	require.NoError(t, json.Unmarshal([]byte(must(t, "status", "--json")), &status))
-	require.Len(t, status.Leases, 2, "the own one, and that of the grant")
+	require.Len(t, status.Leases, 3, "the own one, and those of the grants")
 	require.Equal(t, 1, status.Gateway.State.Buckets[0].Objects)
 
 	// The machine is lost. On a new one the words bring everything back.
 	stopGateway()
 	eventually(t, gone(filepath.Join(renterHome, "run", "gateway.json")))
 	stranger := home("stranger", "")
+	var verified struct {
+		Segments, Readable, Pieces, Proven int
+		Devices                            []struct{ Pieces, Proven, Failed, Away int }
+	}
+	require.NoError(t, json.Unmarshal([]byte(must(t, "verify", "--grant", watchFile, "--json", "--home", stranger)), &verified))
+	require.NotZero(t, verified.Segments)
+	require.Equal(t, verified.Segments, verified.Readable)
+	require.Less(t, verified.Proven, verified.Pieces, "two of the nodes are gone")
+	for _, d := range verified.Devices {
+		require.Zero(t, d.Failed)
+		require.Equal(t, d.Pieces, d.Proven+d.Away)
+	}
+	_, stderr, err = run(t, nil, "get", "--grant", watchFile, "films/holiday.mov", "-", "--home", stranger)
+	require.Error(t, err)
+	require.Contains(t, stderr, "does not open")
 	require.Contains(t, must(t, "ls", "--grant", grantFile, "--home", stranger), "holiday.mov")
 	fetched := filepath.Join(dir, "fetched")
 	must(t, "get", "--grant", grantFile, "-r", "films/", fetched, "--home", stranger)

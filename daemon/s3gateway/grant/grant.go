@@ -1,7 +1,9 @@
 // Package grant is what a renter hands to somebody who may read some of its objects without its gateway: a
 // file with the keys that open them, where their pieces lie, and a lease of its own that pays the nodes for
 // what is read. Whoever has the file can read, until it expires or its escrow is used up; nothing else of
-// the renter's is in it. It holds what was there when it was made, and nothing that came later.
+// the renter's is in it. It holds what was there when it was made, and nothing that came later. A grant to
+// verify has no keys that open anything and names no object: with it the nodes can be made to prove that
+// they hold the pieces.
 //
 // A file is "CAIRNGRANT", a version (1), the CBOR of a Grant, and the SHA-256 of all that.
 package grant

@@ -72,6 +72,31 @@ func TestAFileIsReadAsItWasWritten(t *testing.T) {
 	}
 }
 
+// TestAGrantToVerifyOpensNothing holds that no object comes along with it.
+func TestAGrantToVerifyOpensNothing(t *testing.T) {
+	g := sample(t)
+	text, err := seal.FromSeed(bytes.Repeat([]byte{7}, 64)).Bucket("holiday").GrantVerify("holiday").Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.Keys = text
+	if _, err := g.Encode(); !errors.Is(err, grant.ErrInvalid) {
+		t.Fatalf("with objects in it: %v", err)
+	}
+	g.Objects = nil
+	file, err := g.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, err := grant.Parse(file)
+	if err != nil || back.String() != "verify holiday" || len(back.Segments) != len(g.Segments) {
+		t.Fatalf("%v, %v", back, err)
+	}
+	if bytes.Contains(file, []byte("photos")) {
+		t.Error("it names an object")
+	}
+}
+
 func TestNoOtherFileIsTaken(t *testing.T) {
 	file, err := sample(t).Encode()
 	if err != nil {

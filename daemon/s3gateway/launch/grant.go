@@ -11,24 +11,30 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
+	mathrand "math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"cosmossdk.io/math"
+	"golang.org/x/sync/errgroup"
 
 	marketv1 "github.com/cairn-network/cairn/api/cairn/market/v1"
 	"github.com/cairn-network/cairn/chainclient"
 	"github.com/cairn-network/cairn/core/erasure"
 	"github.com/cairn-network/cairn/core/pass"
+	"github.com/cairn-network/cairn/core/piece"
 	"github.com/cairn-network/cairn/core/price"
 	"github.com/cairn-network/cairn/core/seal"
 	"github.com/cairn-network/cairn/daemon/s3gateway/grant"
 	"github.com/cairn-network/cairn/daemon/s3gateway/metabase"
 	"github.com/cairn-network/cairn/daemon/s3gateway/renter"
 	"github.com/cairn-network/cairn/internal/clock"
+	wire "github.com/cairn-network/cairn/wire/piece"
 )
 
 // GrantRequest asks a running gateway for a grant (POST /grant of its status address, with GrantToken).
@@ -40,6 +46,8 @@ type GrantRequest struct {
 	Seconds int64 `json:"seconds"`
 	// Reads is how often everything can be read before the escrow is used up.
 	Reads uint64 `json:"reads"`
+	// VerifyOnly makes a grant that opens nothing: whoever has it can ask the nodes for proofs.
+	VerifyOnly bool `json:"verify_only"`
 	// Quote asks what it would cost, and makes nothing.
 	Quote bool `json:"quote"`
 }
@@ -122,7 +130,11 @@ func (g *gateway) planGrant(ctx context.Context, request GrantRequest) (plan gra
 			return plan, err
 		}
 	}
-	text, err := keys.Encode()
+	given := keys
+	if request.VerifyOnly {
+		given = bucket.GrantVerify(request.Bucket)
+	}
+	text, err := given.Encode()
 	if err != nil {
 		return plan, err
 	}
@@ -140,6 +152,12 @@ func (g *gateway) planGrant(ctx context.Context, request GrantRequest) (plan gra
 		return plan, err
 	}
 	plan.quote.Objects, plan.quote.Devices, plan.quote.Until = len(plan.grant.Objects), len(plan.items), until
+	if request.VerifyOnly {
+		plan.grant.Objects = nil // their names are nobody's business, nor are their wrapped keys
+		if len(plan.grant.Segments) == 0 {
+			return plan, errors.New("everything there is so small that the gateway keeps it itself: no node has to prove it")
+		}
+	}
 	return plan, nil
 }
 
@@ -219,7 +237,11 @@ func (g *gateway) priceGrant(ctx context.Context, plan *grantPlan, request Grant
 			return fmt.Errorf("segment %s is of class %q, which is none", s.ID, s.Class)
 		}
 		for _, p := range s.Pieces {
-			held[p.Device] += uint64(class.Geometry(int(s.SealedSize)).PieceSize)
+			if request.VerifyOnly {
+				held[p.Device] += proofSize
+			} else {
+				held[p.Device] += uint64(class.Geometry(int(s.SealedSize)).PieceSize)
+			}
 		}
 	}
 	nodes, err := g.chain.Nodes(ctx)
@@ -261,6 +283,9 @@ func (g *gateway) priceGrant(ctx context.Context, plan *grantPlan, request Grant
 	}
 	return nil
 }
+
+// proofSize is more than a chunk of a piece and the path to its root have together.
+const proofSize = 4 << 10
 
 // readingEscrow pays a device for reading so many bytes so often, and for its one unit.
 func readingEscrow(o renter.Offer, bytes, reads, seconds uint64) (price.Amount, error) {
@@ -432,6 +457,94 @@ func (r *Reader) Read(ctx context.Context, o grant.Object, w io.Writer) error {
 		}
 	}
 	return nil
+}
+
+// Verification is what the nodes proved of the segments of a grant.
+type Verification struct {
+	Segments int `json:"segments"`
+	// Readable have at least as many proven pieces as it takes to read them.
+	Readable int                  `json:"readable"`
+	Pieces   int                  `json:"pieces"`
+	Proven   int                  `json:"proven"`
+	Devices  []DeviceVerification `json:"devices"` // ascending
+}
+
+// DeviceVerification is what one of them proved.
+type DeviceVerification struct {
+	Device uint64 `json:"device"`
+	Pieces int    `json:"pieces"`
+	Proven int    `json:"proven"`
+	// Failed pieces are missing, or are not what was stored.
+	Failed int `json:"failed"`
+	// Away pieces were not asked for: the node did not answer, which proves nothing.
+	Away int `json:"away"`
+	// Trouble is one reason for which pieces failed or were not asked for.
+	Trouble string `json:"trouble,omitempty"`
+}
+
+// Verify has every node prove that it holds one chunk, drawn now, of each of its pieces. It opens
+// nothing, so that a grant of any kind will do. step is called after every segment, by one at a time.
+func (r *Reader) Verify(ctx context.Context, step func()) (Verification, error) {
+	const parallel = 16 // pieces of one segment, which lie on different devices
+	v := Verification{Segments: len(r.grant.Segments)}
+	devices := make(map[uint64]*DeviceVerification)
+	for _, seg := range r.grant.Segments {
+		class, ok := erasure.ClassByName(seg.Class)
+		if !ok {
+			return v, fmt.Errorf("segment %s is of class %q, which is none", seg.ID, seg.Class)
+		}
+		results := make([]error, len(seg.Pieces))
+		group := errgroup.Group{}
+		group.SetLimit(parallel)
+		for i, p := range seg.Pieces {
+			group.Go(func() error {
+				results[i] = r.challenge(ctx, seg, class, p)
+				return nil
+			})
+		}
+		_ = group.Wait() // they are in results
+		if err := ctx.Err(); err != nil {
+			return v, err
+		}
+		proven := 0
+		for i, p := range seg.Pieces {
+			d := devices[p.Device]
+			if d == nil {
+				d = &DeviceVerification{Device: p.Device}
+				devices[p.Device] = d
+			}
+			v.Pieces++
+			d.Pieces++
+			switch err := results[i]; {
+			case err == nil:
+				proven++
+				d.Proven++
+			case errors.Is(err, wire.ErrNotFound), errors.Is(err, wire.ErrCorrupt), errors.Is(err, wire.ErrRange):
+				d.Failed++
+				d.Trouble = err.Error()
+			default:
+				d.Away++
+				d.Trouble = err.Error()
+			}
+		}
+		v.Proven += proven
+		if proven >= class.K {
+			v.Readable++
+		}
+		step()
+	}
+	for _, device := range slices.Sorted(maps.Keys(devices)) {
+		v.Devices = append(v.Devices, *devices[device])
+	}
+	return v, nil
+}
+
+func (r *Reader) challenge(ctx context.Context, seg metabase.Segment, class erasure.Class, p metabase.Piece) error {
+	size := class.Geometry(int(seg.SealedSize)).PieceSize
+	chunk := mathrand.IntN(int(piece.Chunks(uint64(size))))
+	return r.links.Do(ctx, p.Device, r.grant.Lease, func(conn *wire.Conn) error {
+		return conn.Challenge(ctx, r.engine.PieceID(seg.Bucket, seg.ID, p.Index), seg.PieceRoots[p.Index], uint32(size), chunk)
+	})
 }
 
 // grantChain is the chain as the holder of a grant sees it: one lease, and no money.
