@@ -19,6 +19,7 @@ import (
 var (
 	seeds  = flag.Int("seeds", 10, "runs of each attack and size; 1,000 in tools/ladder.sh")
 	first  = flag.Uint64("first", 1, "seed of the first run, of which the others follow")
+	only   = flag.String("only", "", "attacks whose names contain this, all when empty")
 	output = flag.String("json", "", "file to write the table to, as JSON")
 )
 
@@ -54,6 +55,9 @@ func TestTable(t *testing.T) {
 	t.Logf("seeds %d to %d of each attack and size", *first, *first+uint64(*seeds)-1)
 	var rows []row
 	for _, s := range Scenarios {
+		if !strings.Contains(s.Name(), *only) {
+			continue
+		}
 		for _, share := range sizes {
 			r := play(s, share, *seeds)
 			rows = append(rows, r)
@@ -187,6 +191,20 @@ func TestDroppingPaysWithoutABond(t *testing.T) {
 		gains  bool
 	}{{Dropper{Percent: 50, Unbonded: true}, true}, {Dropper{Percent: 50}, false}} {
 		r := play(tc.attack, 5, 4)
+		t.Logf("%+v: %.3g CAIRN beyond the honest twin's %.3g", tc.attack, r.Profit, r.Twin)
+		if gains := r.Profit > 0; gains != tc.gains {
+			t.Errorf("%+v: %g CAIRN", tc.attack, r.Profit)
+		}
+	}
+}
+
+// TestHoldingOutputsBackPaysWhereItIsFree shows what the price of a missing output is for.
+func TestHoldingOutputsBackPaysWhereItIsFree(t *testing.T) {
+	for _, tc := range []struct {
+		attack BeaconWithholder
+		gains  bool
+	}{{BeaconWithholder{Free: true}, true}, {BeaconWithholder{}, false}} {
+		r := play(tc.attack, 33, 4)
 		t.Logf("%+v: %.3g CAIRN beyond the honest twin's %.3g", tc.attack, r.Profit, r.Twin)
 		if gains := r.Profit > 0; gains != tc.gains {
 			t.Errorf("%+v: %g CAIRN", tc.attack, r.Profit)

@@ -2,6 +2,7 @@ package adversary
 
 import (
 	"encoding/binary"
+	"math/bits"
 	"math/rand/v2"
 
 	"github.com/cairn-network/cairn/core/beacon"
@@ -101,20 +102,28 @@ func (w Withholder) suits(v beacon.Value) bool {
 
 // BeaconWithholder is a Withholder that has dropped half of what one device holds, and picks beacons
 // that do not ask it for that half. One device is what the bits of its validators can spare reliably.
-type BeaconWithholder struct{}
+// Its validators pay for each output that is missing.
+type BeaconWithholder struct {
+	// Free says that a missing output costs nothing; for comparison.
+	Free bool
+}
 
-const simValidators = 12
+const (
+	simValidators = 12
+	// simStake of each validator, thousandths of CAIRN: far less than what a network is worth.
+	simStake = 10_000_000
+)
 
 // Name of the attack.
 func (BeaconWithholder) Name() string { return "beacon withholder, half dropped" }
 
 // Claims of the attack.
 func (BeaconWithholder) Claims() string {
-	return "spares one device by holding outputs back, one bit a validator: bounded by that device's disks, and seen by all"
+	return "spares one device by holding outputs back, one bit a validator: each missing output costs stake"
 }
 
 // Play runs the attack. The share is that of the validators.
-func (BeaconWithholder) Play(seed uint64, share int) Outcome {
+func (a BeaconWithholder) Play(seed uint64, share int) Outcome {
 	own := (simValidators*share + 50) / 100
 	w := NewWorld(seed)
 	w.Crowd(6)
@@ -126,6 +135,7 @@ func (BeaconWithholder) Play(seed uint64, share int) Outcome {
 	d.Held, d.Disk = half, half
 	round := beacon.Round{ChainID: "cairn-sim-1", Epoch: 2}
 	seen := uint64(0)
+	missed, _ := CAIRN(simStake).MulDiv(w.Law.MissedOutputPPM, million)
 	w.Bend = func(w *World) [32]byte {
 		outputs := make([]beacon.Contribution, simValidators)
 		for i := range outputs {
@@ -133,6 +143,7 @@ func (BeaconWithholder) Play(seed uint64, share int) Outcome {
 			binary.BigEndian.PutUint64(outputs[i].Output[:], w.Random.Uint64())
 		}
 		var best [32]byte
+		held := uint64(0)
 		for subset := range uint64(1) << own { // everything first: what an honest one would do
 			chosen := outputs[own:simValidators:simValidators]
 			for i := range own {
@@ -144,7 +155,7 @@ func (BeaconWithholder) Play(seed uint64, share int) Outcome {
 			draw := challenge.New(value, w.Epoch, d.ID)
 			spared := !draw.Due(w.Law.Interval) || d.shows(w, draw.Positions(w.Law.Positions, d.Tree/piece.ChunkSize))
 			if subset == 0 || spared {
-				best = value
+				best, held = value, subset
 			}
 			if spared {
 				if subset > 0 && seen == 0 {
@@ -153,16 +164,20 @@ func (BeaconWithholder) Play(seed uint64, share int) Outcome {
 				break
 			}
 		}
+		for range bits.OnesCount64(held) {
+			if !a.Free {
+				attacker.Purse.Sub(missed)
+			}
+		}
 		round = beacon.Round{ChainID: round.ChainID, Epoch: round.Epoch + 1, Previous: best}
 		return best
 	}
 	w.Run(month)
 	out := Outcome{
-		Profit: beyond(attacker.Purse, twin.Purse), Twin: twin.Purse, Detected: seen, Bound: Zero(), FalsePositives: falsePositives(w, attacker),
+		Profit: beyond(attacker.Purse, twin.Purse), Twin: twin.Purse, Detected: seen, FalsePositives: falsePositives(w, attacker),
 	}
 	if seen == 0 {
 		out.Detected = attacker.Caught
 	}
-	out.Bound.Add(perTB(w.Costs.Disk, month*EpochSeconds, half))
 	return out
 }

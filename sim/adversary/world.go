@@ -103,6 +103,8 @@ type Law struct {
 	// JailEpochs is how long the device earns nothing for a fault; each further one in a row doubles
 	// it, up to MaxJailEpochs.
 	JailEpochs, MaxJailEpochs uint64
+	// MissedOutputPPM is what a validator loses of its stake for an output that is missing from a beacon.
+	MissedOutputPPM uint64
 	// Audits is how many epochs lie between two pieces that a device's customers ask for on chain, by
 	// their receipts (inclusion audits). It is what customers do, not a rule: one piece a day here.
 	Audits uint64
@@ -119,7 +121,7 @@ func DefaultLaw() Law {
 		Schedule: emission.Schedule{Total: total, HalvingSeconds: 4 * yearSeconds},
 		Weight:   300, Usage: score.UsagePerMille, Smoothing: 7,
 		Interval: 6, Positions: 4, Fresh: 48, SlashBps: 200, BountyBps: 1000, JailEpochs: 6, MaxJailEpochs: 14 * 24,
-		Audits: 24,
+		MissedOutputPPM: 10, Audits: 24,
 	}
 }
 

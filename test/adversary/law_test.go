@@ -7,6 +7,7 @@ import (
 	"github.com/cairn-network/cairn/core/price"
 	"github.com/cairn-network/cairn/core/score"
 	sim "github.com/cairn-network/cairn/sim/adversary"
+	"github.com/cairn-network/cairn/x/audit"
 	"github.com/cairn-network/cairn/x/device"
 	"github.com/cairn-network/cairn/x/reward"
 	"github.com/cairn-network/cairn/x/storage"
@@ -47,6 +48,7 @@ func TestSimulatedLawIsThatOfTheDefaultGenesis(t *testing.T) {
 		{"miss_per_mille", law.Terms.Miss, pay.MissPerMille},
 		{"fault_per_mille", law.Terms.Fault, pay.FaultPerMille},
 		{"most that usage pays", law.Terms.Usage, uint32(score.UsagePerMille)},
+		{"missed_output_ppm", law.MissedOutputPPM, uint64(audit.DefaultParams().Beacon.MissedOutputPpm)},
 		{"deposit of a device", sim.DefaultCosts().Deposit, deposit},
 	} {
 		if !reflect.DeepEqual(same.sim, same.chain) {
