@@ -28,6 +28,7 @@ func (app *App) Invariants() []modkit.Invariant {
 			{Name: "INV-REWARDS", Check: app.checkRewards},
 			{Name: "INV-DEPOSITS", Check: app.checkDeposits},
 		},
+		app.Audit.Invariants(),
 		app.Device.Invariants(),
 		app.Market.Invariants(),
 		app.Storage.Invariants(),
