@@ -105,7 +105,7 @@ func decompress(curve Curve, point []byte) []byte {
 // ParseKey reads a public key as meters, registers and messages write it: ASN.1
 // SubjectPublicKeyInfo (RFC 5480) or a bare point, in hex (with spaces, colons or 0x), base64 or PEM,
 // and the Open Charge Alliance's oca:base16:asn1:... and oca:base64:asn1:..., each also in base64 once
-// more. A bare point does not say its curve: it is of the one that it lies on.
+// more, and String's. A bare point does not say its curve: it is of the one that it lies on.
 func ParseKey(text string) (Key, error) {
 	if len(text) > MaxKeyText {
 		return Key{}, refuse(KeyInvalid, "the key has %d characters, at most %d are read", len(text), MaxKeyText)
@@ -123,6 +123,12 @@ func parseKey(text string, depth int) (Key, error) {
 			return Key{}, refuse(KeyInvalid, "the key is oca:%.20s:%.20s, want oca:base16:asn1 or oca:base64:asn1", encoding, content)
 		}
 		text = key
+	}
+	if name, point, ok := strings.Cut(text, ":"); ok {
+		if c, known := CurveByName(name); known {
+			b, _ := fromHex(point)
+			return NewKey(c, b)
+		}
 	}
 	if _, rest, ok := strings.Cut(text, "-----BEGIN PUBLIC KEY-----"); ok {
 		body, _, _ := strings.Cut(rest, "-----END")
