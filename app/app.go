@@ -119,6 +119,7 @@ func build(logger log.Logger, db dbm.DB, options servertypes.AppOptions, baseOpt
 
 	app.MountKVStores(app.keys)
 	app.MountObjectStores(app.objectKeys)
+	app.SetQueryMultiStore(queryStore{app.CommitMultiStore(), db})
 	app.SetInitChainer(app.InitChainer)
 	app.SetPreBlocker(app.preBlock)
 	app.SetBeginBlocker(app.manager.BeginBlock)
