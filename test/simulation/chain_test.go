@@ -143,7 +143,7 @@ var laws = map[string]func(h *history) (sdk.Msg, bool){
 	},
 	"ban": func(h *history) (sdk.Msg, bool) {
 		d, some := h.device()
-		return &devicev1.MsgBan{Authority: authority(), Device: d.Id, Reason: devicev1.BanReason_BAN_REASON_ATTACK, Evidence: make([]byte, 32)}, some
+		return &devicev1.MsgBan{Authority: authority(), Device: d.Id, Reason: devicev1.BanReason_BAN_REASON_ATTACK, Evidence: make([]byte, 32)}, some && h.random.IntN(3) == 0
 	},
 	"appeal": func(h *history) (sdk.Msg, bool) {
 		b, some := pick(h, where(h, h.state.device.Bans, func(b devicev1.Ban) bool { return b.State == devicev1.BanState_BAN_STATE_APPEALED }))

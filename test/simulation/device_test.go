@@ -47,17 +47,19 @@ var deviceOperations = []operation{
 	{"device: retire", 1, func(h *history) (move, bool) {
 		d, some := h.device()
 		by := h.mostly(d.Owner)
-		return move{by: by, messages: msgs(&devicev1.MsgRetire{Owner: by.text, Id: d.Id})}, some
+		return move{by: by, messages: msgs(&devicev1.MsgRetire{Owner: by.text, Id: d.Id})}, some && h.random.IntN(2) == 0
 	}},
 	{"device: attest", 2, (*history).attest},
 	{"device: present credential", 1, (*history).credential},
 	{"device: revoke", 1, func(h *history) (move, bool) {
-		// An issuer's word is worth as much as its key: rarely does one give that up.
-		if h.random.IntN(4) != 0 {
-			return move{}, false
-		}
-		by := h.person()
-		return move{by: by, messages: msgs(&devicev1.MsgRevoke{Sender: by.text, Anchor: fingerprint(issuer), Reason: "lost"})}, true
+		// The manufacturer takes back its word about a device.
+		d, some := h.device()
+		by, maker := h.person(), fingerprint(manufacturer)
+		anchor := attest.Key{Type: coredevice.Ed25519, Bytes: d.Pubkey.Key}.Fingerprint()
+		return move{by: by, messages: msgs(&devicev1.MsgRevoke{
+			Sender: by.text, Anchor: anchor[:], Reason: "lost", By: devicev1.TrustRef{Use: devicev1.TrustUse_TRUST_USE_MANUFACTURER, Fingerprint: maker},
+			Signature: ed25519.Sign(manufacturer, attest.RevocationBytes(chainID, attest.Fingerprint(maker), anchor)),
+		})}, some
 	}},
 	{"device: appeal", 3, func(h *history) (move, bool) {
 		b, some := pick(h, where(h, h.state.device.Bans, func(b devicev1.Ban) bool { return b.State == devicev1.BanState_BAN_STATE_IN_FORCE }))

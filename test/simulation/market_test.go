@@ -6,6 +6,7 @@ import (
 	"cosmossdk.io/math"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
+	devicev1 "github.com/cairn-network/cairn/api/cairn/device/v1"
 	marketv1 "github.com/cairn-network/cairn/api/cairn/market/v1"
 	"github.com/cairn-network/cairn/app"
 	"github.com/cairn-network/cairn/core/price"
@@ -116,7 +117,9 @@ func (h *history) meteredPrice() marketv1.Price { return priced(h.between(0, 2_0
 func session(consumer string) ed25519.PrivateKey { return keyOf("session " + consumer) }
 
 func (h *history) offer() (marketv1.Offer, bool) {
-	return pick(h, where(h, h.state.market.Offers, func(o marketv1.Offer) bool { return o.State == marketv1.OfferState_OFFER_STATE_OPEN }))
+	return pick(h, where(h, h.state.market.Offers, func(o marketv1.Offer) bool {
+		return o.State == marketv1.OfferState_OFFER_STATE_OPEN && h.deviceAt(o.Device).State == devicev1.DeviceState_DEVICE_STATE_ACTIVE
+	}))
 }
 
 func (h *history) order() (marketv1.Order, bool) {

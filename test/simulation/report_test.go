@@ -26,6 +26,11 @@ var reportOperations = []operation{
 	}},
 	{"audit: bond reporter", 4, func(h *history) (move, bool) {
 		by := h.reporter()
+		for _, r := range h.state.audit.Reports.Reporters {
+			if r.Address == by.text && r.State != auditv1.REPORTER_STATE_BONDED && h.random.IntN(10) != 0 {
+				return move{}, false // it leaves
+			}
+		}
 		return say1(by, &auditv1.MsgBondReporter{Reporter: by.text, Amount: cairn(h.between(0, 150)).Amount, Data: "http://127.0.0.1:1"})
 	}},
 	{"audit: unbond reporter", 1, func(h *history) (move, bool) {
@@ -215,26 +220,29 @@ func (h *history) compute(epoch uint64, on *said) *said {
 
 func (h *history) post(l *lie) (move, bool) {
 	r := h.state.audit.Reports
-	epoch := uint64(1)
+	var on *said
+	next, half := uint64(1), uint64(h.state.audit.Params.Beacon.RetainEpochs)/2
 	for _, f := range r.Finals {
-		epoch = f.Statement.Epoch + 1
+		on, next = h.said[string(f.Id)], f.Statement.Epoch+1
 	}
-	// Mostly the next after what is final, at times one further on.
-	for epoch+1 < h.state.epoch.Number && h.random.IntN(3) == 0 {
-		epoch++
+	// What nobody reported until it was too old is skipped.
+	epoch := max(next, h.state.epoch.Number-min(half, h.state.epoch.Number))
+	// Mostly the next is reported, at times one further on.
+	for h.random.IntN(3) == 0 && epoch+1 < h.state.epoch.Number {
+		open := h.base(epoch)
+		if open == nil {
+			break
+		}
+		on, epoch = open, epoch+1
 	}
 	if epoch >= h.state.epoch.Number {
 		return move{}, false
 	}
-	on := h.base(epoch - 1)
-	if epoch > 1 && on == nil {
-		// Nobody reported it in time: what is too old to report is skipped.
-		half := uint64(h.state.audit.Params.Beacon.RetainEpochs) / 2
-		if h.state.epoch.Number <= half {
+	by := h.reporter()
+	for _, o := range r.Reports {
+		said := func(p auditv1.ReportPost) bool { return p.Reporter == by.text }
+		if o.Statement.Epoch == epoch && o.Status == auditv1.REPORT_STATUS_OPEN && slices.ContainsFunc(o.Posts, said) && !h.rarely() {
 			return move{}, false
-		}
-		for epoch = h.state.epoch.Number - half; on == nil && len(r.Finals) > 0; {
-			on = h.said[string(r.Finals[0].Id)]
 		}
 	}
 	s := h.compute(epoch, on)
@@ -245,7 +253,6 @@ func (h *history) post(l *lie) (move, bool) {
 		}
 		s.lie = l
 	}
-	by := h.reporter()
 	return move{by: by, messages: msgs(&auditv1.MsgPostReport{Reporter: by.text, Statement: s.encode()}), then: func(r *abci.ExecTxResult) {
 		if r.Code == 0 {
 			h.said[string(s.id())] = s
@@ -255,7 +262,11 @@ func (h *history) post(l *lie) (move, bool) {
 
 // opened draws a report that can be disputed.
 func (h *history) opened() (*said, bool) {
-	o, some := pick(h, where(h, h.state.audit.Reports.Reports, func(o auditv1.Report) bool { return o.Status == auditv1.REPORT_STATUS_OPEN }))
+	suspect := h.random.IntN(2) == 0
+	o, some := pick(h, where(h, h.state.audit.Reports.Reports, func(o auditv1.Report) bool {
+		s := h.said[string(o.Id)]
+		return o.Status == auditv1.REPORT_STATUS_OPEN && (!suspect || s != nil && s.lie != nil)
+	}))
 	s := h.said[string(o.Id)]
 	return s, some && s != nil
 }
@@ -333,11 +344,11 @@ func (h *history) disputeInput() (move, bool) {
 	return h.inputDispute(h.person(), s, d.Id), true
 }
 
-// duties are the watcher's: it disputes every lie before its window ends, unless somebody has.
+// duties are the watcher's: it disputes every lie before its window ends, unless somebody has by then.
 func (h *history) duties() (moves []move) {
 	for _, o := range h.state.audit.Reports.Reports {
 		s := h.said[string(o.Id)]
-		if s == nil || s.lie == nil || o.Status != auditv1.REPORT_STATUS_OPEN || h.height < o.Posts[0].Height+1 {
+		if s == nil || s.lie == nil || o.Status != auditv1.REPORT_STATUS_OPEN || h.height < o.Posts[0].Height+2 {
 			continue
 		}
 		var m move

@@ -26,7 +26,7 @@ var operations = slices.Concat(deviceOperations, marketOperations, storageOperat
 // TestSimulation plays histories: a few short ones, or with SIMULATION_SEEDS, SIMULATION_BLOCKS and
 // SIMULATION_MOVES (a block) as many and as long as wanted, from SIMULATION_SEED on.
 func TestSimulation(t *testing.T) {
-	first, many, blocks, moves := number(t, "SEED", 1), number(t, "SEEDS", 2), number(t, "BLOCKS", 30), number(t, "MOVES", 40)
+	first, many, blocks, moves := number(t, "SEED", 1), number(t, "SEEDS", 4), number(t, "BLOCKS", 40), number(t, "MOVES", 50)
 	all := make(map[string]*tally)
 	for seed := first; seed < first+many; seed++ {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
