@@ -1,6 +1,7 @@
 package storage_test
 
 import (
+	"fmt"
 	"testing"
 
 	storetypes "github.com/cosmos/cosmos-sdk/store/v2/types"
@@ -46,33 +47,40 @@ func BenchmarkProve(b *testing.B) {
 	}
 }
 
-// The end of a block looks at what is old, not at what is there.
+// BenchmarkEndBlock is the end of a block at which nothing is old, and one at which as many rows are as a
+// block may forget, among few and many devices with a commitment, a proof and a fault each.
 func BenchmarkEndBlock(b *testing.B) {
-	for name, devices := range map[string]uint64{"1k": 1_000, "100k": 100_000, "1M": 1_000_000} {
-		b.Run(name, func(b *testing.B) {
-			f := newFixture(b)
-			f.epochs.running, f.epochs.retain = 5_000, 10_000
-			g, err := f.keeper.ExportGenesis(f.Ctx)
-			if err != nil {
-				b.Fatal(err)
-			}
-			p := &g.Possession
-			for id := range devices {
-				p.Standings = append(p.Standings, storagev1.Standing{Device: id + 1, Version: 1})
-				p.Commitments = append(p.Commitments, storagev1.Commitment{Device: id + 1, Version: 1, Root: append(make([]byte, 31), 1), Total: 9, Since: 4_999})
-			}
-			f.Clear("storage")
-			f.open()
-			if err := f.keeper.InitGenesis(f.Ctx, g); err != nil {
-				b.Fatal(err)
-			}
-			f.Commit()
-			b.ResetTimer()
-			for b.Loop() {
-				if err := f.keeper.EndBlock(f.Ctx); err != nil {
-					b.Fatal(err)
+	for _, devices := range []uint64{1_000, 100_000, 1_000_000} {
+		f := newFixture(b)
+		f.epochs.running, f.epochs.retain = 5_000, 10_000
+		g, err := f.keeper.ExportGenesis(f.Ctx)
+		if err != nil {
+			b.Fatal(err)
+		}
+		p, root := &g.Possession, append(make([]byte, 31), 1)
+		for id := uint64(1); id <= devices; id++ {
+			p.Standings = append(p.Standings, storagev1.Standing{Device: id, Version: 1, LastPassed: 4_999, Passed: 1, Positions: 4})
+			p.Commitments = append(p.Commitments, storagev1.Commitment{Device: id, Version: 1, Root: root, Total: 9, Since: 4_999})
+			p.Proofs = append(p.Proofs, storagev1.Proof{Device: id, Epoch: 4_999, Positions: 4, Proved: 9 << 10, Leased: 1 << 20})
+		}
+		f.Clear("storage")
+		f.open()
+		if err := f.keeper.InitGenesis(f.Ctx, g); err != nil {
+			b.Fatal(err)
+		}
+		f.Commit()
+		run := func(name string) {
+			b.Run(fmt.Sprintf("%s/devices=%d", name, devices), func(b *testing.B) {
+				for b.Loop() {
+					ctx, _ := f.Ctx.CacheContext()
+					if err := f.keeper.EndBlock(ctx); err != nil {
+						b.Fatal(err)
+					}
 				}
-			}
-		})
+			})
+		}
+		run("idle")
+		f.epochs.running = 9_000 // all proofs are old
+		run("full")
 	}
 }

@@ -98,10 +98,8 @@ func (f *fixture) open() {
 	f.msg, f.query = storage.NewMsgServer(f.keeper), storage.NewQueryServer(f.keeper)
 }
 
-type fataler interface{ Fatalf(string, ...any) }
-
 // check holds every invariant, and that no coin was made or lost.
-func (f *fixture) check(tb fataler) {
+func (f *fixture) check(tb stage.Fataler) {
 	err := errors.Join(modkit.Check(f.Ctx, f.keeper.Invariants()), modkit.Check(f.Ctx, f.devices.Invariants()),
 		modkit.Check(f.Ctx, f.market.Invariants()), f.Bank.Check(f.Ctx))
 	if err != nil {
@@ -110,7 +108,7 @@ func (f *fixture) check(tb fataler) {
 }
 
 // restart takes the module to a new chain through its genesis.
-func (f *fixture) restart(tb fataler) {
+func (f *fixture) restart(tb stage.Fataler) {
 	exported, err := f.keeper.ExportGenesis(f.Ctx)
 	if err != nil {
 		tb.Fatalf("exporting: %v", err)
@@ -130,7 +128,7 @@ func (f *fixture) restart(tb fataler) {
 }
 
 // next begins the next epoch.
-func (f *fixture) next(tb fataler) {
+func (f *fixture) next(tb stage.Fataler) {
 	if err := errors.Join(f.market.EndBlock(f.Ctx), f.keeper.EndBlock(f.Ctx)); err != nil {
 		tb.Fatalf("end of block: %v", err)
 	}
@@ -139,7 +137,7 @@ func (f *fixture) next(tb fataler) {
 }
 
 // set changes the params and waits until they hold.
-func (f *fixture) set(tb fataler, edit func(*storagev1.PossessionParams)) {
+func (f *fixture) set(tb stage.Fataler, edit func(*storagev1.PossessionParams)) {
 	params, err := f.keeper.Params(f.Ctx)
 	if err != nil {
 		tb.Fatalf("%v", err)
@@ -361,6 +359,15 @@ func (p *provider) included(tb testing.TB, audit uint64, id piece.ID) *storagev1
 	tb.Fatalf("piece %s is not in the tree", id)
 	return nil
 }
+
+// play is the module with something for each message to act on.
+func (f *fixture) play(samples ...proto.Message) stage.Play {
+	return stage.Play{Stage: f.Stage, Service: &storagev1.Msg_serviceDesc, Server: f.msg, Samples: samples, Check: f.check}
+}
+
+// send runs a message on a branch of the state that is thrown away: an error must be registered and
+// change nothing, success must keep the invariants.
+func (f *fixture) send(tb stage.Fataler, msg proto.Message) error { return f.play().Send(tb, msg) }
 
 // samples leaves the network in a state in which each of the messages it returns is accepted.
 func (n *network) samples(tb testing.TB) []proto.Message {

@@ -10,6 +10,7 @@ import (
 
 	marketv1 "github.com/cairn-network/cairn/api/cairn/market/v1"
 	storagev1 "github.com/cairn-network/cairn/api/cairn/storage/v1"
+	"github.com/cairn-network/cairn/core/challenge"
 	"github.com/cairn-network/cairn/core/piece"
 	"github.com/cairn-network/cairn/core/score"
 	"github.com/cairn-network/cairn/x/audit"
@@ -622,6 +623,31 @@ func TestPossessionMachine(t *testing.T) {
 					_, err := n.msg.ProveInclusion(n.Ctx, p.included(t, a.Id, p.receipts[0].ID))
 					return err
 				})
+			},
+			"release": func(r *rapid.T) {
+				res, err := n.query.Audits(n.Ctx, &storagev1.QueryAuditsRequest{})
+				if err != nil {
+					r.Fatal(err)
+				}
+				for _, a := range res.Audits {
+					p := providers[a.Device-1]
+					of := rapid.SampledFrom(p.receipts).Draw(r, "piece")
+					until := a.IssuedAt + rapid.Int64Range(-1, 1).Draw(r, "until")
+					release := piece.SignRelease(key("session", 0), piece.Release{
+						ChainID: stage.ChainID, Lease: a.Lease, Device: a.Device, ID: of.ID, Until: until,
+					})
+					err := try(r, func() error {
+						_, err := n.msg.ProveInclusion(n.Ctx, &storagev1.MsgProveInclusion{
+							Operator: stage.Spell(operator(p.n)), Audit: a.Id, Release: encode(t, release),
+						})
+						return err
+					})
+					answers := a.Kind == storagev1.AuditKind_AUDIT_KIND_INCLUSION && n.Now() <= a.Deadline &&
+						until >= a.IssuedAt && challenge.LeafID(a.Lease, of.ID) == piece.ID(a.Piece)
+					if (err == nil) != answers {
+						r.Fatalf("audit %v, release of %s until %d: %v", a, of.ID, until, err)
+					}
+				}
 			},
 			"close": func(r *rapid.T) {
 				id := rapid.Uint64Range(0, 8).Draw(r, "audit")

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	errorsmod "cosmossdk.io/errors"
 	"github.com/cosmos/gogoproto/proto"
 	"pgregory.net/rapid"
 
@@ -21,55 +20,6 @@ func commit(renter int, version uint64) *storagev1.MsgCommitSnapshot {
 	return &storagev1.MsgCommitSnapshot{
 		Renter: stage.Spell(stage.Account(renter)), Version: version, Root: make([]byte, 32), Pointer: []byte{byte(version)},
 	}
-}
-
-// send runs a message on a branch of the state that is thrown away: an error must be registered and
-// change nothing, success must keep the invariants.
-func (f *fixture) send(tb fataler, msg proto.Message) error {
-	whole := f.Ctx
-	defer func() { f.Ctx = whole }()
-	f.Ctx, _ = f.Ctx.CacheContext()
-	before := f.Hash()
-	err := f.handle(msg)
-	if err == nil {
-		f.check(tb)
-		return nil
-	}
-	if _, code, _ := errorsmod.ABCIInfo(err, false); code <= 1 && !errors.Is(err, stage.ErrFunds) {
-		tb.Fatalf("%T gives an error that is not registered: %v", msg, err)
-	}
-	if f.Hash() != before {
-		tb.Fatalf("%T gives %v, and the state has changed", msg, err)
-	}
-	return err
-}
-
-func (f *fixture) handle(msg proto.Message) (err error) {
-	switch msg := msg.(type) {
-	case *storagev1.MsgCommitSnapshot:
-		_, err = f.msg.CommitSnapshot(f.Ctx, msg)
-	case *storagev1.MsgCommitTree:
-		_, err = f.msg.CommitTree(f.Ctx, msg)
-	case *storagev1.MsgProve:
-		_, err = f.msg.Prove(f.Ctx, msg)
-	case *storagev1.MsgReportFault:
-		_, err = f.msg.ReportFault(f.Ctx, msg)
-	case *storagev1.MsgAuditInclusion:
-		_, err = f.msg.AuditInclusion(f.Ctx, msg)
-	case *storagev1.MsgProveInclusion:
-		_, err = f.msg.ProveInclusion(f.Ctx, msg)
-	case *storagev1.MsgEscalate:
-		_, err = f.msg.Escalate(f.Ctx, msg)
-	case *storagev1.MsgProvePosition:
-		_, err = f.msg.ProvePosition(f.Ctx, msg)
-	case *storagev1.MsgCloseAudit:
-		_, err = f.msg.CloseAudit(f.Ctx, msg)
-	case *storagev1.MsgUpdateParams:
-		_, err = f.msg.UpdateParams(f.Ctx, msg)
-	default:
-		panic(proto.MessageName(msg))
-	}
-	return err
 }
 
 func TestVersionsRiseOneByOne(t *testing.T) {
@@ -168,37 +118,16 @@ func TestBadGenesis(t *testing.T) {
 	}
 }
 
-func TestMutatedFields(t *testing.T) {
-	f := newNetwork(t)
-	samples := f.samples(t)
-	if got, want := len(samples), len(storagev1.Msg_serviceDesc.Methods); got != want {
-		t.Fatalf("%d samples of %d messages", got, want)
-	}
-	for _, msg := range samples {
-		if err := f.send(t, msg); err != nil {
-			t.Errorf("%T: %v", msg, err)
-		}
-		stage.Mutate(msg, func(_ string, mutated proto.Message) { _ = f.send(t, mutated) })
-	}
+func played(tb testing.TB) stage.Play {
+	n := newNetwork(tb)
+	return n.play(n.samples(tb)...)
 }
 
-func FuzzMessages(f *testing.F) {
-	fix := newNetwork(f)
-	kinds := fix.samples(f)
-	for i, msg := range kinds {
-		raw, err := proto.Marshal(msg)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(uint8(i), raw)
-	}
-	f.Fuzz(func(t *testing.T, kind uint8, raw []byte) {
-		msg := stage.Blank(kinds[int(kind)%len(kinds)])
-		if proto.Unmarshal(raw, msg) == nil {
-			_ = fix.send(t, msg) // send itself fails the test
-		}
-	})
-}
+func TestEveryMessageHasASample(t *testing.T) { played(t).TestSamples(t) }
+
+func TestMutatedFields(t *testing.T) { played(t).TestMutations(t) }
+
+func FuzzMessages(f *testing.F) { played(f).Fuzz(f) }
 
 func TestErrorCodes(t *testing.T) {
 	stage.GoldenErrors(t, storage.ModuleName, "testdata/errors.golden")
