@@ -38,8 +38,9 @@ type Item struct {
 	Where string
 	// Text is the record in its packaging (ocmf.Unpack reads it).
 	Text string
-	// Key is the public key that stood beside it, as text; "" if none did.
-	Key string
+	// Key is the public key that a file made for checking has beside it, as text; EmbeddedKey one that
+	// the charge point sent along with the record, which proves nothing. "" if there was none.
+	Key, EmbeddedKey string
 	// Transaction and Context are what SAFE's XML says of it.
 	Transaction, Context string
 	// Format is a format other than OCMF that the file says the record has.
@@ -292,7 +293,7 @@ func walk(items []Item, where string, v any) []Item {
 		if data, ok := v["signedMeterData"].(string); ok && data != "" {
 			key, _ := v["publicKey"].(string)
 			encoding, _ := v["encodingMethod"].(string)
-			item := Item{Where: or(where, "JSON"), Text: data, Key: key}
+			item := Item{Where: or(where, "JSON"), Text: data, EmbeddedKey: key}
 			if encoding != "" && !strings.EqualFold(encoding, "OCMF") {
 				item.Format = encoding
 			}
