@@ -2,6 +2,7 @@ package device_test
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -96,5 +97,40 @@ func TestVerifyP256TakesOnlyLowS(t *testing.T) {
 		if err := device.Verify(device.P256, test.key, test.msg, test.sig); !errors.Is(err, test.want) {
 			t.Errorf("%s: %v, want %v", what, err, test.want)
 		}
+	}
+}
+
+// What Sign gives, Verify takes, for every type of key; the key's type follows from its length.
+func TestSignIsWhatVerifyWants(t *testing.T) {
+	p256, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want, key := range map[int32]crypto.Signer{
+		device.Ed25519: ed25519.NewKeyFromSeed(bytes.Repeat([]byte{7}, 32)), device.P256: p256,
+	} {
+		kind, raw, err := device.PublicKey(key.Public())
+		if err != nil || kind != want || device.TypeOf(raw) != want || device.CheckKey(kind, raw) != nil {
+			t.Fatalf("key of type %d is %d, %x: %v", want, kind, raw, err)
+		}
+		for i := range byte(20) { // every other P-256 signature has a high s at first
+			sig, err := device.Sign(rand.Reader, key, []byte{i})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := device.Verify(kind, raw, []byte{i}, sig); err != nil {
+				t.Fatalf("type %d: %v", kind, err)
+			}
+		}
+	}
+	p384, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := device.Sign(rand.Reader, p384, nil); !errors.Is(err, device.ErrKeyType) {
+		t.Errorf("P-384: %v", err)
+	}
+	if kind := device.TypeOf(make([]byte, 34)); kind != 0 {
+		t.Errorf("34 bytes are of type %d", kind)
 	}
 }

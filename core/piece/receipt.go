@@ -1,10 +1,12 @@
 package piece
 
 import (
+	"crypto"
 	"crypto/ed25519"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/cairn-network/cairn/core/device"
 	"github.com/cairn-network/cairn/core/signature"
@@ -83,6 +85,15 @@ type SignedReceipt struct {
 // SignReceipt signs r. It panics if key is not an Ed25519 private key.
 func SignReceipt(key ed25519.PrivateKey, r Receipt) SignedReceipt {
 	return SignedReceipt{r, ed25519.Sign(key, r.SignBytes())}
+}
+
+// SignReceiptBy signs r by a device key of any type, which may live in a chip.
+func SignReceiptBy(random io.Reader, key crypto.Signer, r Receipt) (SignedReceipt, error) {
+	sig, err := device.Sign(random, key, r.SignBytes())
+	if err != nil {
+		return SignedReceipt{}, fmt.Errorf("receipt for piece %s: %w", r.ID, err)
+	}
+	return SignedReceipt{r, sig}, nil
 }
 
 // Verify checks the signature of an Ed25519 device key, and nothing else.

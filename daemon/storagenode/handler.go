@@ -1,8 +1,10 @@
 package storagenode
 
 import (
+	"bytes"
 	"context"
-	"crypto/ed25519"
+	"crypto"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -24,7 +26,7 @@ import (
 type Identity struct {
 	ChainID string
 	Device  uint64
-	Key     ed25519.PrivateKey // device key: TLS and receipts
+	Key     crypto.Signer // device key: TLS and receipts; it may live in a chip
 }
 
 // maxClockSkew is how far a client's clock may be off.
@@ -55,7 +57,7 @@ type traffic struct {
 }
 
 // Admit implements wire.Handler.
-func (h *handler) Admit(ctx context.Context, hello wire.Hello, peer ed25519.PublicKey, client wire.Client) (wire.Service, wire.Terms, error) {
+func (h *handler) Admit(ctx context.Context, hello wire.Hello, peer []byte, client wire.Client) (wire.Service, wire.Terms, error) {
 	now := h.clock.Now()
 	switch {
 	case hello.ChainID != h.identity.ChainID:
@@ -75,7 +77,7 @@ func (h *handler) Admit(ctx context.Context, hello wire.Hello, peer ed25519.Publ
 	if err != nil {
 		return nil, wire.Terms{}, err
 	}
-	if !item.SessionKey.Equal(peer) {
+	if !bytes.Equal(item.SessionKey, peer) {
 		return nil, wire.Terms{}, wire.Errorf(wire.ErrUnauthorized, "lease %d has another session key", hello.Lease)
 	}
 	if !item.serves(now, h.grace) {
@@ -245,7 +247,7 @@ func (s *service) Put(ctx context.Context, h wire.PutHeader, body *wire.Body) (r
 	s.traffic.puts.Add(1)
 	s.changes.Add(1)
 	s.traffic.bytesPut.Add(uint64(h.Size))
-	return s.receipt(info, item), nil
+	return s.receipt(info, item)
 }
 
 // fewReleases is how much the releases of the smallest lease may take on the disk, bytes.
@@ -313,16 +315,16 @@ func (s *service) putAgain(ctx context.Context, key store.Key, h wire.PutHeader,
 		return piece.SignedReceipt{}, err
 	}
 	s.changes.Add(1)
-	return s.receipt(info, item), nil
+	return s.receipt(info, item)
 }
 
 // receipt signs for a piece that is on stable storage.
-func (s *service) receipt(info store.Info, item Item) piece.SignedReceipt {
+func (s *service) receipt(info store.Info, item Item) (piece.SignedReceipt, error) {
 	expiry := info.Expiry
 	if expiry == 0 {
 		expiry = item.ExpiresAt.Unix()
 	}
-	return piece.SignReceipt(s.identity.Key, piece.Receipt{
+	return piece.SignReceiptBy(rand.Reader, s.identity.Key, piece.Receipt{
 		ChainID: s.identity.ChainID, Lease: s.lease, Device: s.identity.Device,
 		ID: info.Key.ID, Root: info.Root, Size: info.Size, Expiry: expiry, IssuedAt: s.clock.Now().Unix(),
 	})

@@ -128,7 +128,7 @@ func New(deps Deps) (*Node, error) {
 		return nil, errors.New("storage node: no address to listen on (Listen)")
 	case deps.Chain == nil:
 		return nil, errors.New("storage node: no chain")
-	case deps.Identity.Device == 0 || deps.Identity.ChainID == "" || len(deps.Identity.Key) == 0:
+	case deps.Identity.Device == 0 || deps.Identity.ChainID == "" || deps.Identity.Key == nil:
 		return nil, errors.New("storage node: no identity: chain id, device id and device key are needed")
 	}
 	if deps.Clock == nil {

@@ -3,17 +3,16 @@ package storagenode
 import (
 	"bytes"
 	"context"
-	"crypto/ed25519"
 	"fmt"
 
-	devicev1 "github.com/cairn-network/cairn/api/cairn/device/v1"
+	core "github.com/cairn-network/cairn/core/device"
 	"github.com/cairn-network/cairn/core/piece"
 	"github.com/cairn-network/cairn/core/voucher"
 	wire "github.com/cairn-network/cairn/wire/piece"
 )
 
 // admitPeer lets another device ask, if the epoch's beacon drew it and it has proven its device key.
-func (h *handler) admitPeer(ctx context.Context, hello wire.Hello, peer ed25519.PublicKey) (wire.Service, wire.Terms, error) {
+func (h *handler) admitPeer(ctx context.Context, hello wire.Hello, peer []byte) (wire.Service, wire.Terms, error) {
 	if h.proofs == nil || !h.proofs.Drawn(ctx, hello.Peer) {
 		return nil, wire.Terms{}, wire.Errorf(wire.ErrUnauthorized, "device %d is not drawn to ask", hello.Peer)
 	}
@@ -21,7 +20,7 @@ func (h *handler) admitPeer(ctx context.Context, hello wire.Hello, peer ed25519.
 	if err != nil {
 		return nil, wire.Terms{}, err
 	}
-	if !key.Equal(peer) {
+	if !bytes.Equal(key, peer) {
 		return nil, wire.Terms{}, wire.Errorf(wire.ErrUnauthorized, "device %d has another key", hello.Peer)
 	}
 	return &peerService{handler: h, peer: hello.Peer}, wire.Terms{Time: h.clock.Now(), MaxPiece: piece.MaxSize}, nil
@@ -29,13 +28,13 @@ func (h *handler) admitPeer(ctx context.Context, hello wire.Hello, peer ed25519.
 
 // reach gives the key that a device proves and where it is. ErrUnauthorized for one that speaks no TLS
 // of ours.
-func reach(ctx context.Context, chain Chain, id uint64) (key ed25519.PublicKey, endpoint string, err error) {
+func reach(ctx context.Context, chain Chain, id uint64) (key []byte, endpoint string, err error) {
 	d, err := chain.Device(ctx, id)
 	if err != nil {
 		return nil, "", err
 	}
-	if d.Pubkey.Type != devicev1.KeyType_KEY_TYPE_ED25519 || len(d.Pubkey.Key) != ed25519.PublicKeySize {
-		return nil, "", wire.Errorf(wire.ErrUnauthorized, "device %d has no Ed25519 key", id)
+	if core.CheckKey(int32(d.Pubkey.Type), d.Pubkey.Key) != nil {
+		return nil, "", wire.Errorf(wire.ErrUnauthorized, "device %d has no key of ours", id)
 	}
 	return bytes.Clone(d.Pubkey.Key), d.Endpoint, nil
 }
@@ -102,7 +101,7 @@ func (p *peers) Ask(ctx context.Context, device uint64, q wire.Question) error {
 		return fmt.Errorf("device %d says nowhere that it can be reached", device)
 	}
 	conn, err := wire.Dial(ctx, endpoint, device, key,
-		wire.Session{ChainID: p.Identity.ChainID, Peer: p.Identity.Device, Key: p.Identity.Key}, wire.Options{Now: p.Clock.Now})
+		wire.Session{ChainID: p.Identity.ChainID, Peer: p.Identity.Device, PeerKey: p.Identity.Key}, wire.Options{Now: p.Clock.Now})
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-// Package tlsid makes TLS 1.3 carry identity by ed25519 key alone. Both ends present a
+// Package tlsid makes TLS 1.3 carry identity by key alone, Ed25519 or P-256. Both ends present a
 // self-signed certificate whose key is the one they are known by on the chain (a provider's
 // device key, a lease's session key); nothing else in a certificate is looked at, and there is
 // no certificate authority. The handshake's CertificateVerify (RFC 8446 section 4.4.3) proves
@@ -6,7 +6,10 @@
 package tlsid
 
 import (
+	"bytes"
+	"crypto"
 	"crypto/ed25519"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -14,23 +17,26 @@ import (
 	"fmt"
 	"math/big"
 	"time"
+
+	"github.com/cairn-network/cairn/core/device"
 )
 
-// ErrNoIdentity says that the peer did not present exactly one ed25519 certificate.
-var ErrNoIdentity = errors.New("peer presented no ed25519 certificate")
+// ErrNoIdentity says that the peer did not present exactly one certificate with a key of ours.
+var ErrNoIdentity = errors.New("peer presented no certificate with an Ed25519 or P-256 key")
 
-// KeyMismatchError says that the peer proved another key than the one dialled.
-type KeyMismatchError struct{ Want, Got ed25519.PublicKey }
+// KeyMismatchError says that the peer proved another key than the one dialled. Keys are as the chain
+// registers them: 32 bytes of Ed25519, 33 of P-256.
+type KeyMismatchError struct{ Want, Got []byte }
 
 func (e *KeyMismatchError) Error() string {
-	return fmt.Sprintf("peer holds key %x, not the expected %x", []byte(e.Got), []byte(e.Want))
+	return fmt.Sprintf("peer holds key %x, not the expected %x", e.Got, e.Want)
 }
 
-// Certificate is the self-signed certificate of key: the same bytes for the same key, valid
-// at all times, as trust rests on the key and not on dates.
-func Certificate(key ed25519.PrivateKey) (tls.Certificate, error) {
-	if len(key) != ed25519.PrivateKeySize {
-		return tls.Certificate{}, fmt.Errorf("making certificate: private key of %d bytes, want %d", len(key), ed25519.PrivateKeySize)
+// Certificate is the self-signed certificate of a key, which may live in a chip: valid at all times, as
+// trust rests on the key and not on dates.
+func Certificate(key crypto.Signer) (tls.Certificate, error) {
+	if k, plain := key.(ed25519.PrivateKey); key == nil || plain && len(k) != ed25519.PrivateKeySize {
+		return tls.Certificate{}, fmt.Errorf("making certificate: private key of %d bytes, want %d", len(k), ed25519.PrivateKeySize)
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1),
@@ -40,17 +46,16 @@ func Certificate(key ed25519.PrivateKey) (tls.Certificate, error) {
 		KeyUsage:     x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}
-	// Ed25519 signatures draw no randomness, so no reader is needed.
-	der, err := x509.CreateCertificate(nil, template, template, key.Public(), key)
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		return tls.Certificate{}, fmt.Errorf("making certificate: %w", err)
 	}
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, nil
 }
 
-// ServerConfig accepts any client that proves an ed25519 key; PeerKey says which.
+// ServerConfig accepts any client that proves a key; PeerKey says which.
 // Protocols are the ALPN names served.
-func ServerConfig(key ed25519.PrivateKey, protocols ...string) (*tls.Config, error) {
+func ServerConfig(key crypto.Signer, protocols ...string) (*tls.Config, error) {
 	cert, err := Certificate(key)
 	if err != nil {
 		return nil, err
@@ -68,14 +73,14 @@ func ServerConfig(key ed25519.PrivateKey, protocols ...string) (*tls.Config, err
 	}, nil
 }
 
-// ClientConfig accepts only the server that proves it holds the key want.
-func ClientConfig(key ed25519.PrivateKey, want ed25519.PublicKey, protocols ...string) (*tls.Config, error) {
+// ClientConfig accepts only the server that proves it holds the key want, as the chain registers it.
+func ClientConfig(key crypto.Signer, want []byte, protocols ...string) (*tls.Config, error) {
 	cert, err := Certificate(key)
 	if err != nil {
 		return nil, err
 	}
-	if len(want) != ed25519.PublicKeySize {
-		return nil, fmt.Errorf("expecting a server key of %d bytes, want %d", len(want), ed25519.PublicKeySize)
+	if device.TypeOf(want) == 0 {
+		return nil, fmt.Errorf("expecting a server key of %d bytes, want 32 or 33", len(want))
 	}
 	return &tls.Config{
 		Certificates: []tls.Certificate{cert},
@@ -89,7 +94,7 @@ func ClientConfig(key ed25519.PrivateKey, want ed25519.PublicKey, protocols ...s
 			if err != nil {
 				return err
 			}
-			if !got.Equal(want) {
+			if !bytes.Equal(got, want) {
 				return &KeyMismatchError{Want: want, Got: got}
 			}
 			return nil
@@ -97,14 +102,14 @@ func ClientConfig(key ed25519.PrivateKey, want ed25519.PublicKey, protocols ...s
 	}, nil
 }
 
-// PeerKey is the key that the other end of a completed handshake proved.
-func PeerKey(state tls.ConnectionState) (ed25519.PublicKey, error) {
+// PeerKey is the key that the other end of a completed handshake proved, as the chain registers it.
+func PeerKey(state tls.ConnectionState) ([]byte, error) {
 	if len(state.PeerCertificates) != 1 {
 		return nil, fmt.Errorf("%w: %d certificates", ErrNoIdentity, len(state.PeerCertificates))
 	}
-	key, ok := state.PeerCertificates[0].PublicKey.(ed25519.PublicKey)
-	if !ok {
-		return nil, fmt.Errorf("%w: key of type %T", ErrNoIdentity, state.PeerCertificates[0].PublicKey)
+	_, key, err := device.PublicKey(state.PeerCertificates[0].PublicKey)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNoIdentity, err)
 	}
 	return key, nil
 }

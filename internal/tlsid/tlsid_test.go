@@ -1,6 +1,7 @@
 package tlsid_test
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/cairn-network/cairn/core/device"
 	"github.com/cairn-network/cairn/internal/tlsid"
 )
 
@@ -64,10 +66,10 @@ func TestBothEndsLearnTheOthersKey(t *testing.T) {
 	require.NoError(t, clientErr)
 	got, err := tlsid.PeerKey(s.ConnectionState())
 	require.NoError(t, err)
-	require.Equal(t, public(key(2)), got)
+	require.Equal(t, []byte(public(key(2))), got)
 	got, err = tlsid.PeerKey(c.ConnectionState())
 	require.NoError(t, err)
-	require.Equal(t, public(key(1)), got)
+	require.Equal(t, []byte(public(key(1))), got)
 	require.Equal(t, uint16(tls.VersionTLS13), c.ConnectionState().Version)
 	require.Equal(t, "piece/1", s.ConnectionState().NegotiatedProtocol)
 }
@@ -80,13 +82,13 @@ func TestClientRefusesAnotherServerKey(t *testing.T) {
 	_, _, _, clientErr := handshake(t, server, client)
 	var mismatch *tlsid.KeyMismatchError
 	require.ErrorAs(t, clientErr, &mismatch)
-	require.Equal(t, public(key(3)), mismatch.Got)
+	require.Equal(t, []byte(public(key(3))), mismatch.Got)
 }
 
-func TestServerRefusesClientsWithoutAnEd25519Key(t *testing.T) {
+func TestServerRefusesClientsWithoutAKeyOfOurs(t *testing.T) {
 	for name, certs := range map[string][]tls.Certificate{
 		"no certificate": nil,
-		"a P-256 key":    {p256Certificate(t)},
+		"a P-384 key":    {certificate(t, elliptic.P384())},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server, err := tlsid.ServerConfig(key(1))
@@ -120,8 +122,47 @@ func TestACertificateIsAFunctionOfItsKey(t *testing.T) {
 	require.ErrorContains(t, err, "0 bytes")
 }
 
-func p256Certificate(t *testing.T) tls.Certificate {
+// A P-256 key, which may live in a chip, is as good at either end.
+func TestP256Keys(t *testing.T) {
 	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	_, raw, err := device.PublicKey(k.Public())
+	require.NoError(t, err)
+	for name, ends := range map[string]struct {
+		server, client crypto.Signer
+		want           []byte
+	}{
+		"server": {k, key(2), raw}, "client": {key(1), k, public(key(1))}, "both": {k, k, raw},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server, err := tlsid.ServerConfig(ends.server)
+			require.NoError(t, err)
+			client, err := tlsid.ClientConfig(ends.client, ends.want)
+			require.NoError(t, err)
+			s, c, serverErr, clientErr := handshake(t, server, client)
+			require.NoError(t, serverErr)
+			require.NoError(t, clientErr)
+			got, err := tlsid.PeerKey(c.ConnectionState())
+			require.NoError(t, err)
+			require.Equal(t, ends.want, got)
+			_, want, err := device.PublicKey(ends.client.Public())
+			require.NoError(t, err)
+			got, err = tlsid.PeerKey(s.ConnectionState())
+			require.NoError(t, err)
+			require.Equal(t, want, got)
+		})
+	}
+	server, err := tlsid.ServerConfig(key(3))
+	require.NoError(t, err)
+	client, err := tlsid.ClientConfig(key(2), raw)
+	require.NoError(t, err)
+	_, _, _, clientErr := handshake(t, server, client)
+	var mismatch *tlsid.KeyMismatchError
+	require.ErrorAs(t, clientErr, &mismatch)
+}
+
+func certificate(t *testing.T, curve elliptic.Curve) tls.Certificate {
+	k, err := ecdsa.GenerateKey(curve, rand.Reader)
 	require.NoError(t, err)
 	template := &x509.Certificate{SerialNumber: big.NewInt(1)}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, k.Public(), k)

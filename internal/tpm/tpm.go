@@ -149,21 +149,11 @@ func (k *Key) handleWithAuth() tpm2.AuthHandle {
 
 // Sign signs SHA-256(message) as the chain wants it of P-256 device keys: r||s with low s.
 func (k *Key) Sign(message []byte) ([64]byte, error) {
-	digest := sha256.Sum256(message)
-	made, err := tpm2.Sign{
-		KeyHandle:  k.handleWithAuth(),
-		Digest:     tpm2.TPM2BDigest{Buffer: digest[:]},
-		InScheme:   tpm2.TPMTSigScheme{Scheme: tpm2.TPMAlgNull},
-		Validation: tpm2.TPMTTKHashCheck{Tag: tpm2.TPMSTHashCheck, Hierarchy: tpm2.TPMRHNull},
-	}.Execute(k.tpm.conn)
+	r, t, err := k.sign(sha256.Sum256(message))
 	if err != nil {
-		return [64]byte{}, fmt.Errorf("signing with a TPM: %w", err)
+		return [64]byte{}, err
 	}
-	sig, err := made.Signature.Signature.ECDSA()
-	if err != nil {
-		return [64]byte{}, fmt.Errorf("signing with a TPM: %w", err)
-	}
-	return signature.P256LowS(new(big.Int).SetBytes(sig.SignatureR.Buffer), new(big.Int).SetBytes(sig.SignatureS.Buffer))
+	return signature.P256LowS(r, t)
 }
 
 // Certify has the chip say, signed by this key, that it holds another one.

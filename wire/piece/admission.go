@@ -2,7 +2,6 @@ package piece
 
 import (
 	"context"
-	"crypto/ed25519"
 	"errors"
 	"net"
 	"sync"
@@ -18,8 +17,8 @@ type serverConn struct {
 	raw     *batchConn
 	sess    *session
 	service Service
-	hello   Hello             // what the client said
-	peer    ed25519.PublicKey // and the key that it proved
+	hello   Hello  // what the client said
+	peer    []byte // and the key that it proved, as the chain registers it
 
 	handlers sync.WaitGroup
 	open     atomic.Int32 // requests that run

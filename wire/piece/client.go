@@ -2,6 +2,7 @@ package piece
 
 import (
 	"context"
+	"crypto"
 	"crypto/ed25519"
 	"crypto/tls"
 	"fmt"
@@ -22,11 +23,21 @@ const protocolName = "cairn-piece/1"
 type Session struct {
 	ChainID string
 	Lease   uint64
-	Key     ed25519.PrivateKey // the lease's session key, or the device's
-	// Peer, where Lease is 0, is the device that asks another for what a beacon drew, and nothing else.
-	Peer uint64
+	Key     ed25519.PrivateKey // the lease's session key
+	// Peer, where Lease is 0, is the device that asks another for what a beacon drew, and nothing else;
+	// PeerKey is its device key, which may live in a chip.
+	Peer    uint64
+	PeerKey crypto.Signer
 	// Pass, if there is one, lets the lease read what is stored under another, and only that.
 	Pass *pass.Signed
+}
+
+// proves is the key that the session is known by.
+func (s Session) proves() crypto.Signer {
+	if s.Lease == 0 && s.PeerKey != nil {
+		return s.PeerKey
+	}
+	return s.Key
 }
 
 // VoucherSource signs the vouchers that a connection owes. Implementations are safe for concurrent
@@ -86,7 +97,7 @@ type Conn struct {
 	sess      *session
 	session   Session
 	device    uint64
-	devicePub ed25519.PublicKey
+	devicePub []byte
 	opts      Options
 	terms     Terms
 	skew      time.Duration
@@ -107,7 +118,7 @@ type Conn struct {
 // ErrUnauthorized, ErrWrongDevice, ErrWrongChain, ErrLeaseClosed, ErrClockSkew or ErrVersion when
 // the two do not agree; a *tlsid.KeyMismatchError inside the error when someone else answers.
 // The context bounds the connecting only.
-func Dial(ctx context.Context, endpoint string, device uint64, devicePub ed25519.PublicKey, s Session, o Options) (*Conn, error) {
+func Dial(ctx context.Context, endpoint string, device uint64, devicePub []byte, s Session, o Options) (*Conn, error) {
 	o.fill()
 	c, err := dial(ctx, endpoint, device, devicePub, s, o)
 	if err != nil {
@@ -116,8 +127,8 @@ func Dial(ctx context.Context, endpoint string, device uint64, devicePub ed25519
 	return c, nil
 }
 
-func dial(ctx context.Context, endpoint string, device uint64, devicePub ed25519.PublicKey, s Session, o Options) (*Conn, error) {
-	config, err := tlsid.ClientConfig(s.Key, devicePub, protocolName)
+func dial(ctx context.Context, endpoint string, device uint64, devicePub []byte, s Session, o Options) (*Conn, error) {
+	config, err := tlsid.ClientConfig(s.proves(), devicePub, protocolName)
 	if err != nil {
 		return nil, err
 	}
@@ -194,7 +205,7 @@ func greet(ctx context.Context, sess *session, device uint64, s Session, o Optio
 		return terms, 0, err
 	}
 	if v := terms.LastVoucher; v != nil {
-		if v.ChainID != s.ChainID || v.Lease != s.Lease || v.Device != device {
+		if s.Lease == 0 || v.ChainID != s.ChainID || v.Lease != s.Lease || v.Device != device {
 			return terms, 0, Errorf(ErrBadVoucher, "provider shows a voucher of lease %d for device %d on %s", v.Lease, v.Device, v.ChainID)
 		}
 		if err := v.Verify(s.Key.Public().(ed25519.PublicKey)); err != nil {

@@ -81,9 +81,9 @@ func newMemory() *memory {
 	return &memory{pieces: map[piece.ID][]byte{}, paid: make(chan struct{}, 100)}
 }
 
-func (m *memory) Admit(_ context.Context, h Hello, peer ed25519.PublicKey, client Client) (Service, Terms, error) {
-	asks := peer.Equal(public(peerKey)) && h.Lease == 0 && h.Peer == testPeer
-	if !asks && (!peer.Equal(public(sessionKey)) || h.Lease != testLease) {
+func (m *memory) Admit(_ context.Context, h Hello, peer []byte, client Client) (Service, Terms, error) {
+	asks := bytes.Equal(peer, public(peerKey)) && h.Lease == 0 && h.Peer == testPeer
+	if !asks && (!bytes.Equal(peer, public(sessionKey)) || h.Lease != testLease) {
 		return nil, Terms{}, Errorf(ErrUnauthorized, "lease %d", h.Lease)
 	}
 	if h.Device != testDevice {
@@ -384,7 +384,7 @@ func TestWhoIsAdmitted(t *testing.T) {
 		"another session key":    {testDevice, public(deviceKey), Session{ChainID: testChain, Lease: testLease, Key: testKey(9)}, ErrUnauthorized},
 		"another lease":          {testDevice, public(deviceKey), Session{ChainID: testChain, Lease: 8, Key: sessionKey}, ErrUnauthorized},
 		"another device":         {4, public(deviceKey), ours, ErrWrongDevice},
-		"a peer unknown":         {testDevice, public(deviceKey), Session{ChainID: testChain, Peer: 5, Key: peerKey}, ErrUnauthorized},
+		"a peer unknown":         {testDevice, public(deviceKey), Session{ChainID: testChain, Peer: 5, PeerKey: peerKey}, ErrUnauthorized},
 		"neither lease nor peer": {testDevice, public(deviceKey), Session{ChainID: testChain, Key: peerKey}, ErrProtocol},
 		"no chain id":            {testDevice, public(deviceKey), Session{ChainID: "", Lease: testLease, Key: sessionKey}, ErrProtocol},
 	} {
@@ -653,7 +653,7 @@ func TestOverrunWindowEndsTheConnection(t *testing.T) {
 // stubborn never reads a body.
 type stubborn struct{ *memory }
 
-func (m *stubborn) Admit(ctx context.Context, h Hello, peer ed25519.PublicKey, c Client) (Service, Terms, error) {
+func (m *stubborn) Admit(ctx context.Context, h Hello, peer []byte, c Client) (Service, Terms, error) {
 	_, terms, err := m.memory.Admit(ctx, h, peer, c)
 	return m, terms, err
 }
@@ -797,7 +797,7 @@ func TestQuestionsAreAnsweredWithProofs(t *testing.T) {
 	changed.ID = piece.ID{77}
 	require.ErrorIs(t, c.Inclusion(ctx, changed, testEpoch, root), ErrNotFound)
 
-	peer, err := Dial(ctx, address, testDevice, public(deviceKey), Session{ChainID: testChain, Peer: testPeer, Key: peerKey}, Options{})
+	peer, err := Dial(ctx, address, testDevice, public(deviceKey), Session{ChainID: testChain, Peer: testPeer, PeerKey: peerKey}, Options{})
 	require.NoError(t, err)
 	defer peer.Close()
 	require.NoError(t, peer.Ask(ctx, Question{Epoch: testEpoch, Index: 7, Root: root, Position: 7}))

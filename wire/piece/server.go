@@ -2,7 +2,7 @@ package piece
 
 import (
 	"context"
-	"crypto/ed25519"
+	"crypto"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -25,7 +25,7 @@ type Handler interface {
 	// Admit judges a client that proved to hold peer and says whom it speaks for. The Service
 	// that it returns serves the requests of this connection and no other; Close ends it. An
 	// error refuses the client, with its code.
-	Admit(ctx context.Context, hello Hello, peer ed25519.PublicKey, client Client) (Service, Terms, error)
+	Admit(ctx context.Context, hello Hello, peer []byte, client Client) (Service, Terms, error)
 }
 
 // Client is the provider's way to speak unasked.
@@ -64,7 +64,7 @@ type Service interface {
 
 // ServerConfig limits what clients may cost. The zero value of a field stands for the default.
 type ServerConfig struct {
-	Key         ed25519.PrivateKey // device key
+	Key         crypto.Signer // device key
 	Handler     Handler
 	Log         *slog.Logger
 	Connections int           // at once; 1024

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/cairn-network/cairn/core/device"
 	"github.com/cairn-network/cairn/core/piece"
 )
 
@@ -185,7 +186,7 @@ func (c *Conn) checkReceipt(b []byte, id piece.ID, root piece.Root, expiry int64
 	case now.Add(c.skew).Sub(time.Unix(r.IssuedAt, 0)).Abs() > c.opts.MaxSkew:
 		return r, Errorf(ErrClockSkew, "receipt issued at %d, now is %d", r.IssuedAt, now.Unix())
 	}
-	if err := r.Verify(c.devicePub); err != nil {
+	if err := r.VerifyKey(device.TypeOf(c.devicePub), c.devicePub); err != nil {
 		return r, Errorf(ErrBadReceipt, "%v", err)
 	}
 	return r, nil

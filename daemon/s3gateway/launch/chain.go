@@ -3,7 +3,6 @@ package launch
 import (
 	"cmp"
 	"context"
-	"crypto/ed25519"
 	"fmt"
 	"slices"
 	"time"
@@ -11,6 +10,7 @@ import (
 	devicev1 "github.com/cairn-network/cairn/api/cairn/device/v1"
 	marketv1 "github.com/cairn-network/cairn/api/cairn/market/v1"
 	"github.com/cairn-network/cairn/chainclient"
+	"github.com/cairn-network/cairn/core/device"
 	"github.com/cairn-network/cairn/core/price"
 	"github.com/cairn-network/cairn/daemon/s3gateway/renter"
 )
@@ -98,8 +98,8 @@ func (c *chain) Nodes(ctx context.Context) ([]renter.Node, error) {
 // convertDevice reports false for devices that a renter cannot speak with: retired ones, and
 // those whose key is not one that TLS between us carries.
 func convertDevice(d devicev1.Device) (renter.Node, bool) {
-	n := renter.Node{Device: d.Id, Owner: d.Owner, Endpoint: d.Endpoint, Region: d.Region, Key: ed25519.PublicKey(d.Pubkey.Key)}
-	if d.Pubkey.Type != devicev1.KeyType_KEY_TYPE_ED25519 || len(n.Key) != ed25519.PublicKeySize {
+	n := renter.Node{Device: d.Id, Owner: d.Owner, Endpoint: d.Endpoint, Region: d.Region, Key: d.Pubkey.Key}
+	if device.CheckKey(int32(d.Pubkey.Type), n.Key) != nil {
 		return n, false
 	}
 	if d.Bond.Denom == chainclient.Denom {

@@ -2,7 +2,6 @@ package renter
 
 import (
 	"context"
-	"crypto/ed25519"
 	"net/netip"
 	"time"
 
@@ -54,7 +53,7 @@ type Node struct {
 	Owner    string // bech32
 	Endpoint string // host:port
 	Region   string // ISO 3166-1 alpha-2, empty where undeclared
-	Key      ed25519.PublicKey
+	Key      []byte // as the chain registers it, Ed25519 or P-256
 	Standing Standing
 	// Bond is what the chain can take from it for proven faults.
 	Bond price.Amount

@@ -177,7 +177,7 @@ func (n *Node) Served(lease uint64) (bytes uint64, best voucher.Signed) {
 }
 
 // Admit implements wire.Handler.
-func (n *Node) Admit(_ context.Context, hello wire.Hello, peer ed25519.PublicKey, client wire.Client) (wire.Service, wire.Terms, error) {
+func (n *Node) Admit(_ context.Context, hello wire.Hello, peer []byte, client wire.Client) (wire.Service, wire.Terms, error) {
 	if hello.ChainID != n.ledger.ChainID() {
 		return nil, wire.Terms{}, wire.ErrWrongChain
 	}
