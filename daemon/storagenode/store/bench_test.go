@@ -222,6 +222,31 @@ func BenchmarkRead(b *testing.B) {
 	}
 }
 
+// BenchmarkList describes all pieces of a lease, as the building of a tree does.
+func BenchmarkList(b *testing.B) {
+	for _, size := range []int{2 << 10, 16 << 10, 1 << 20} {
+		b.Run(sizeName(size), func(b *testing.B) {
+			s := openAt(b, b.TempDir(), func(c *Config) { c.Unsynced = true })
+			n := uint64(max(64, min(2000, 64<<20/size)))
+			for i := range n {
+				_, err := s.Put(Key{1, id(i)}, content(i, size), CreateOptions{})
+				require.NoError(b, err)
+			}
+			used := cpuTime(b)
+			rounds := 0
+			for b.Loop() {
+				list, _, err := s.List(b.Context(), nil, 1, piece.ID{}, int(n))
+				if err != nil || uint64(len(list)) != n {
+					b.Fatal(len(list), err)
+				}
+				rounds++
+			}
+			b.ReportMetric(float64((cpuTime(b)-used).Nanoseconds())/float64(rounds)/float64(n), "cpu-ns/piece")
+			s.abandon()
+		})
+	}
+}
+
 // BenchmarkRestart opens a store of a million pieces: through its checkpoint and a tail of 50,000
 // records, and without any checkpoint.
 func BenchmarkRestart(b *testing.B) {

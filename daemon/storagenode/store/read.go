@@ -1,10 +1,12 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"slices"
 	"sync"
 	"time"
 
@@ -51,22 +53,26 @@ func (s *Store) locate(hi, lo uint64) (entry, *logFile, bool) {
 // Open finds a piece and reads its description. ErrNotFound when it is not there or has expired; a
 // *CorruptError when what lies there is not it.
 func (s *Store) Open(key Key) (*Reader, error) {
-	r, err := s.open(key, s.config.Now())
+	return s.openKey(key, withBytes, s.config.Now())
+}
+
+func (s *Store) openKey(key Key, what loading, at time.Time) (*Reader, error) {
+	hi, lo := fingerprint(s.secret, key)
+	r, err := s.open(hi, lo, what, at)
 	if err != nil {
 		return nil, fmt.Errorf("opening piece %s: %w", key, err)
 	}
 	return r, nil
 }
 
-func (s *Store) open(key Key, at time.Time) (*Reader, error) {
-	hi, lo := fingerprint(s.secret, key)
+func (s *Store) open(hi, lo uint64, what loading, at time.Time) (*Reader, error) {
 	e, l, ok := s.locate(hi, lo)
 	if !ok {
 		return nil, ErrNotFound
 	}
 	r := readerPool.Get().(*Reader)
 	r.s, r.log, r.e = s, l, e
-	if err := r.load(key); err != nil {
+	if err := r.load(what); err != nil {
 		if corrupt := (*CorruptError)(nil); errors.As(err, &corrupt) {
 			s.markCorrupt(&e, corrupt)
 		}
@@ -84,13 +90,24 @@ func (r *Reader) corrupt(at int64, reason string) *CorruptError {
 	return &CorruptError{Log: r.log.id, Offset: at, Reason: reason}
 }
 
-// load reads header and footer, and for a small piece all of it, by one system call.
-func (r *Reader) load(key Key) error {
+// loading says what is read along with a piece's description.
+type loading uint8
+
+const (
+	withBytes loading = iota // a small piece is read whole, by one system call
+	described                // header and footer only, unless they lie so close that one call is less
+)
+
+// tiny is the record below which one system call costs less than two.
+const tiny = 4 << 10
+
+// load reads header and footer.
+func (r *Reader) load(what loading) error {
 	off, size := int64(r.e.off), r.e.bytes()
 	n := r.log.shape.extent(size)
 	end := off + n - int64(footerSize(size)) // of the bytes, and of zeros behind them
 	var footer []byte
-	if n <= readBuffer {
+	if n <= readBuffer && (what == withBytes || n <= tiny) {
 		b := r.buf[:n]
 		if err := readFull(r.log.file, b, off); err != nil {
 			return r.fault(off, err)
@@ -110,7 +127,7 @@ func (r *Reader) load(key Key) error {
 	if !ok {
 		return r.corrupt(off, "header")
 	}
-	if h.key != key || h.size != size {
+	if hi, lo := fingerprint(r.s.secret, h.key); !r.e.is(hi, lo) || h.size != size {
 		return r.corrupt(off, "header of another piece")
 	}
 	t, ok := parseFooter(footer, r.log.seed, off, size, r.sums[:])
@@ -203,7 +220,7 @@ func (s *Store) markCorrupt(e *entry, why *CorruptError) {
 
 // Stat describes a piece. Errors are those of Open.
 func (s *Store) Stat(key Key) (Info, error) {
-	r, err := s.Open(key)
+	r, err := s.openKey(key, described, s.config.Now())
 	if err != nil {
 		return Info{}, err
 	}
@@ -228,9 +245,9 @@ func (s *Store) Get(key Key) ([]byte, Info, error) {
 
 // Kept returns the bytes of a piece as Get does, for Config.KeepExpired after its expiry, too.
 func (s *Store) Kept(key Key) ([]byte, error) {
-	r, err := s.open(key, s.config.Now().Add(-s.config.KeepExpired))
+	r, err := s.openKey(key, withBytes, s.config.Now().Add(-s.config.KeepExpired))
 	if err != nil {
-		return nil, fmt.Errorf("opening piece %s: %w", key, err)
+		return nil, err
 	}
 	defer r.Close()
 	b := make([]byte, 0, r.info.Size)
@@ -287,14 +304,12 @@ func (s *Store) List(ctx context.Context, dst []Info, owner uint64, after piece.
 			found = append(found, e)
 			return true
 		})
-		for _, e := range found {
-			if err := ctx.Err(); err != nil {
-				return dst, false, err
-			}
-			if info, err := s.describe(e); err == nil {
-				dst = append(dst, info)
-			}
-			hi, lo = e.hi, e.lo
+		if dst, err = s.describe(ctx, dst, found); err != nil {
+			return dst, false, err
+		}
+		if len(found) > 0 {
+			last := &found[len(found)-1]
+			hi, lo = last.hi, last.lo
 		}
 		// A page of nothing but unreadable pieces gives the caller no id to go on from.
 		if !more || len(dst) > start {
@@ -303,20 +318,32 @@ func (s *Store) List(ctx context.Context, dst []Info, owner uint64, after piece.
 	}
 }
 
-// describe reads header and footer of the piece that an entry points at.
-func (s *Store) describe(e entry) (Info, error) {
-	e, l, ok := s.locate(e.hi, e.lo)
-	if !ok {
-		return Info{}, ErrNotFound
+// describe appends what the records that entries point at say of their pieces, in the order of the
+// entries; those that cannot be read are left out. It reads in the order in which they lie on the disk.
+func (s *Store) describe(ctx context.Context, dst []Info, entries []entry) ([]Info, error) {
+	order := make([]int, len(entries))
+	for i := range order {
+		order[i] = i
 	}
-	defer l.release()
-	var b [recordHeaderSize]byte
-	if err := readFull(l.file, b[:], int64(e.off)); err != nil {
-		return Info{}, err
+	slices.SortFunc(order, func(a, b int) int {
+		return cmp.Or(cmp.Compare(entries[a].log, entries[b].log), cmp.Compare(entries[a].off, entries[b].off))
+	})
+	infos := make([]Info, len(entries))
+	read := make([]bool, len(entries))
+	now := s.config.Now()
+	for _, i := range order {
+		if err := ctx.Err(); err != nil {
+			return dst, err
+		}
+		if r, err := s.open(entries[i].hi, entries[i].lo, described, now); err == nil {
+			infos[i], read[i] = r.info, true
+			r.Close()
+		}
 	}
-	h, ok := parseRecordHeader(l.seed, int64(e.off), b[:])
-	if !ok {
-		return Info{}, &CorruptError{l.id, int64(e.off), "header"}
+	for i, ok := range read {
+		if ok {
+			dst = append(dst, infos[i])
+		}
 	}
-	return s.Stat(h.key)
+	return dst, nil
 }
