@@ -79,7 +79,7 @@ func readXML(data []byte) ([]Item, error) {
 	d.Strict = false
 	d.CharsetReader = latin1
 	var items []Item
-	var transaction, context string
+	var transaction, context, key string
 	begin, values := 0, 0 // the first item of this <value>, and how many there were
 	for {
 		token, err := d.Token()
@@ -98,14 +98,14 @@ func readXML(data []byte) ([]Item, error) {
 			transaction, context = or(attribute(start, "transactionId"), transaction), or(attribute(start, "context"), context)
 			if start.Name.Local == "value" {
 				values++
-				begin = len(items)
+				begin, key = len(items), ""
 			}
 		case "signedData", "encodedData":
 			text, err := content(d)
 			if err != nil {
 				return nil, err
 			}
-			item := Item{Text: text, Transaction: or(transaction, attribute(start, "transactionId")), Context: context}
+			item := Item{Text: text, Key: key, Transaction: or(transaction, attribute(start, "transactionId")), Context: context}
 			if item.Where = fmt.Sprintf("value %d", values); values == 0 {
 				item.Where = fmt.Sprintf("signedData %d", len(items)+1)
 			}
@@ -120,8 +120,9 @@ func readXML(data []byte) ([]Item, error) {
 			if err != nil {
 				return nil, err
 			}
+			key = strings.TrimSpace(text)
 			for i := begin; i < len(items); i++ {
-				items[i].Key = strings.TrimSpace(text)
+				items[i].Key = key
 			}
 		}
 	}
@@ -238,14 +239,19 @@ func record(data []byte) int {
 	return len(data) - len(rest)
 }
 
+// maxTries is how many brackets of a line are tried as the begin of JSON: logs put a few of their own
+// in front.
+const maxTries = 32
+
 // fromLine reads a line of a log: JSON from its first bracket on, or a word in hex or base64.
 func fromLine(items []Item, line int, text []byte) []Item {
 	where := fmt.Sprintf("line %d", line)
 	before := len(items)
-	for i := range text {
+	for i, tries := 0, 0; i < len(text) && tries < maxTries; i++ {
 		if text[i] != '[' && text[i] != '{' {
 			continue
 		}
+		tries++
 		var root any
 		if json.NewDecoder(bytes.NewReader(text[i:])).Decode(&root) == nil {
 			if items = walk(items, where, root); len(items) > before {
