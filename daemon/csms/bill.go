@@ -22,13 +22,15 @@ func parseMeterKey(m MeterKey) (ocmf.Key, error) {
 // signedResult is what the records of a session prove.
 type signedResult struct {
 	ocmf.Settlement
-	used []string // the records it rests on, verbatim
+	meter string   // as registered
+	used  []string // the records it rests on, verbatim
 }
 
 // verify judges the signed records of a session against the station's registered keys. Stations send the record of the
 // begin, the record of the end, or one with both, in any order and more than once; records of other meters, other pages
-// and broken ones are left aside with a remark. ok is false when no begin and end hold together.
-func (s *Session) verify(meters []MeterKey, power grid.Watts) (result signedResult, ok bool) {
+// and broken ones are left aside with a remark. used tells which pages of a meter another session was billed by. ok is
+// false when no begin and end hold together.
+func (s *Session) verify(meters []MeterKey, power grid.Watts, used usedPages) (result signedResult, ok bool) {
 	type parsed struct {
 		ocmf.Record
 		text string
@@ -55,7 +57,7 @@ func (s *Session) verify(meters []MeterKey, power grid.Watts) (result signedResu
 		if err != nil {
 			continue // Check let none in
 		}
-		rules := ocmf.Rules{Key: key, Serial: m.Serial, MaxEnergy: s.mostEnergy(power)}
+		rules := ocmf.Rules{Key: key, Serial: m.Serial, MaxEnergy: s.mostEnergy(power), Used: func(p ocmf.Page) bool { return used(m.Serial, p) }}
 		var held []parsed
 		for _, p := range all {
 			if m.Serial != "" && p.Serial() != m.Serial {
@@ -75,13 +77,39 @@ func (s *Session) verify(meters []MeterKey, power grid.Watts) (result signedResu
 				records, texts = append(records, held[i].Record), append(texts, held[i].text)
 			}
 			if out, err := ocmf.Settle(records, rules); err == nil {
-				return signedResult{out, texts}, true
+				return signedResult{out, m.Serial, texts}, true
 			} else if ocmf.ReasonOf(err) != ocmf.EndMissing && ocmf.ReasonOf(err) != ocmf.BeginMissing {
 				s.remark(EvidenceBad)
 			}
 		}
 	}
 	return signedResult{}, false
+}
+
+// usedPages tells whether a page of a meter was billed before.
+type usedPages func(serial string, p ocmf.Page) bool
+
+// used are the pages that sessions other than x were billed by.
+func (s *Service) used(x *Session) usedPages {
+	return func(serial string, p ocmf.Page) bool {
+		var raw []byte
+		found, err := s.store.get(pageKey(serial, p), &raw)
+		if err != nil {
+			s.fail(err)
+			return true
+		}
+		return found && string(raw) != string(x.No.bytes())
+	}
+}
+
+// pagesOf are pages of a meter.
+type pagesOf struct {
+	serial string
+	pages  []ocmf.Page
+}
+
+func pageKey(serial string, p ocmf.Page) []byte {
+	return key('w', serial, byte(0), p.Context, p.Number)
 }
 
 // candidates are the sets of records to try, best first: all n, then each alone from the last.
@@ -140,8 +168,9 @@ const (
 	waivedDuration = 2 * time.Minute
 )
 
-// settle closes the books of a session that has ended. It never asks for more than the escrow.
-func (s *Session) settle(t *tariff.Tariff, station *Station) (Settlement, error) {
+// settle closes the books of a session that has ended, and says which pages of its meter they rest on. It never asks for
+// more than the escrow.
+func (s *Session) settle(t *tariff.Tariff, station *Station, used usedPages) (Settlement, pagesOf, error) {
 	connector, known := station.connector(s.Connector)
 	if !known {
 		s.remark(ConnectorUnknown)
@@ -163,7 +192,7 @@ func (s *Session) settle(t *tariff.Tariff, station *Station) (Settlement, error)
 		s.remark(Unsigned)
 		out.Basis, out.Hold = Raw, true
 	default:
-		if signed, proven = s.verify(station.Meters, connector.Power); !proven {
+		if signed, proven = s.verify(station.Meters, connector.Power, used); !proven {
 			s.remark(EvidenceMissing)
 			out.Basis, out.Hold = Raw, true
 		}
@@ -186,6 +215,7 @@ func (s *Session) settle(t *tariff.Tariff, station *Station) (Settlement, error)
 		if !signed.TimeBillable {
 			s.remark(TimeNotBillable)
 		}
+		periods = shorten(periods, int64(signed.Seconds))
 	}
 	if limit := s.mostEnergy(connector.Power); limit > 0 && energy > limit {
 		s.remark(RegisterJump)
@@ -217,7 +247,7 @@ func (s *Session) settle(t *tariff.Tariff, station *Station) (Settlement, error)
 	if len(periods) > 0 {
 		cost, err := t.Price(tariff.Session{Start: s.Started.Unix(), ZoneSeconds: s.Zone, Periods: periods})
 		if err != nil {
-			return Settlement{}, fmt.Errorf("pricing session %d: %w", s.No, err)
+			return Settlement{}, pagesOf{}, fmt.Errorf("pricing session %d: %w", s.No, err)
 		}
 		out.Cost = cost.Total.InclVAT
 	}
@@ -226,7 +256,7 @@ func (s *Session) settle(t *tariff.Tariff, station *Station) (Settlement, error)
 		out.Cost = s.Escrow
 	}
 	out.Periods, out.Reasons = periods, slices.Clone(s.Reasons)
-	return out, nil
+	return out, pagesOf{signed.meter, signed.Pages}, nil
 }
 
 func (s *Session) lastMarkTime() time.Time {
@@ -259,6 +289,20 @@ func rescale(periods []tariff.Period, sum, total grid.WattHours) []tariff.Period
 	}
 	out[at].Energy += left
 	return out
+}
+
+// shorten cuts seconds off the end until no more than most are left; energy stays.
+func shorten(periods []tariff.Period, most int64) []tariff.Period {
+	out := slices.Clone(periods)
+	for _, p := range out {
+		most -= int64(p.Seconds)
+	}
+	for i := len(out) - 1; i >= 0 && most < 0; i-- {
+		cut := min(int64(out[i].Seconds), -most)
+		out[i].Seconds -= uint32(cut)
+		most += cut
+	}
+	return slices.DeleteFunc(out, func(p tariff.Period) bool { return p.Seconds == 0 && p.Energy == 0 })
 }
 
 // timeless is the energy of periods without their time.

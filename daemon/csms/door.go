@@ -89,11 +89,7 @@ func (d *doors) check(ctx context.Context, record *Station, c ocpp.Credentials) 
 		return errEncryption
 	}
 	if record.Profile == TLSCertificate {
-		name := record.Certificate
-		if name == "" {
-			name = record.ID
-		}
-		if c.Certificate == nil || c.Certificate.Subject.CommonName != name {
+		if c.Certificate == nil || c.Certificate.Subject.CommonName != record.certificateName() {
 			return errCertificate
 		}
 	}

@@ -307,6 +307,7 @@ func (o *outbox) note(e entry, outcome Outcome, order Order, refused error) erro
 	default:
 		x.State, x.Receipt, x.Cost, x.SettledAt = Settled, outcome.Receipt, outcome.Cost, o.s.Clock.Now().UTC()
 		x.Settlement = e.Settlement
+		c.put(key('c', uint64(x.SettledAt.UnixMilli()), x.No), []byte{})
 		o.s.metrics.settled.Inc()
 	}
 	c.session(x)
@@ -335,7 +336,7 @@ func (s *Service) finish(ctx context.Context, st *station, c *change, x *Session
 	now := s.Clock.Now().UTC()
 	if x.Order == 0 && x.Grant == 0 {
 		x.State = Unpaid
-		s.close1(st, c, x)
+		s.shelve(st, c, x)
 		return
 	}
 	if x.Order == 0 {
@@ -346,29 +347,31 @@ func (s *Service) finish(ctx context.Context, st *station, c *change, x *Session
 		s.Log.Warn("a session waits for its tariff", "session", x.No, "error", err)
 		return
 	}
-	if !x.CarLeft && parks(t) && now.Before(x.Stopped.Add(s.Config.LeaveWait)) && st.connection() != nil && !s.spent(x, now) {
-		return // an idle fee runs until the car leaves
+	if !x.CarLeft && len(st.Meters) == 0 && parks(t) && now.Before(x.Stopped.Add(s.Config.LeaveWait)) && st.connection() != nil && !s.spent(x, now) {
+		return // an idle fee runs until the car leaves; a signing meter's ends with its record
 	}
 	if len(st.Meters) > 0 && now.Before(x.StopArrived.Add(s.Config.EvidenceWait)) {
 		connector, _ := st.connector(x.Connector)
 		probe := *x
-		if _, ok := probe.verify(st.Meters, connector.Power); !ok {
+		if _, ok := probe.verify(st.Meters, connector.Power, s.used(x)); !ok {
 			return // its signed record may still come
 		}
 	}
-	out, err := x.settle(t, &st.Station)
+	out, pages, err := x.settle(t, &st.Station, s.used(x))
 	if err != nil {
 		s.Log.Error("a session cannot be settled", "session", x.No, "error", err)
 		return
 	}
 	x.State, x.Cost = Settling, out.Cost
+	for _, p := range pages.pages {
+		c.put(pageKey(pages.serial, p), x.No.bytes())
+	}
 	s.outbox.add(c, entry{Kind: settle, No: x.No, Settlement: &out})
-	s.close1(st, c, x)
+	s.shelve(st, c, x)
 }
 
-// close1 takes a session out of memory; its rows stay.
-func (s *Service) close1(st *station, c *change, x *Session) {
+// shelve takes a session that is over out of memory; its rows stay.
+func (s *Service) shelve(st *station, c *change, x *Session) {
 	c.session(x)
-	c.put(key('c', uint64(x.StopArrived.UnixMilli()), x.No), []byte{})
 	delete(st.open, x.No)
 }

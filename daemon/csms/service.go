@@ -16,7 +16,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/cairn-network/cairn/core/tariff"
 	"github.com/cairn-network/cairn/internal/clock"
 	"github.com/cairn-network/cairn/internal/lifecycle"
 	"github.com/cairn-network/cairn/internal/telemetry"
@@ -33,6 +32,8 @@ type Config struct {
 	TLS *tls.Certificate
 	// ClientCAs are the authorities of stations' certificates, profile 3.
 	ClientCAs *x509.CertPool
+	// StationCA signs certificates that stations ask for; nil for none.
+	StationCA *tls.Certificate
 	// StatusListen is the loopback address of status, metrics and the admin API; empty for none.
 	StatusListen string
 	// RoamingListen is where OCPI is read; empty for none.
@@ -347,64 +348,4 @@ func (s *Service) station(id string) *station {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.stations[id]
-}
-
-// tariffBook keeps tariffs by hash, read once from disk or ledger.
-type tariffBook struct {
-	store  *store
-	ledger Ledger
-	mu     sync.Mutex
-	known  map[TariffRef]*tariff.Tariff
-}
-
-// maxTariffs bounds those in memory; beyond it all are forgotten and read again.
-const maxTariffs = 4096
-
-func newTariffBook(s *store, l Ledger) *tariffBook {
-	return &tariffBook{store: s, ledger: l, known: make(map[TariffRef]*tariff.Tariff)}
-}
-
-// get returns the tariff of a hash, from memory, disk or the ledger.
-func (b *tariffBook) get(ctx context.Context, ref TariffRef) (*tariff.Tariff, error) {
-	b.mu.Lock()
-	t := b.known[ref]
-	b.mu.Unlock()
-	if t != nil {
-		return t, nil
-	}
-	var raw []byte
-	found, err := b.store.get(key('p', ref), &raw)
-	if err != nil {
-		return nil, err
-	}
-	if found {
-		parsed, err := tariff.ParseJSON(raw)
-		if err != nil {
-			return nil, fmt.Errorf("reading tariff %x: %w", ref, err)
-		}
-		t = &parsed
-	} else {
-		if t, err = b.ledger.Tariff(ctx, ref); err != nil {
-			return nil, fmt.Errorf("asking the ledger for tariff %x: %w", ref, err)
-		}
-		if TariffRef(t.Hash()) != ref {
-			return nil, fmt.Errorf("the ledger's tariff %x has another content", ref)
-		}
-		c := b.store.change()
-		c.put(key('p', ref), t.JSON())
-		if err := c.commit(); err != nil {
-			return nil, err
-		}
-	}
-	b.keep(ref, t)
-	return t, nil
-}
-
-func (b *tariffBook) keep(ref TariffRef, t *tariff.Tariff) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if len(b.known) >= maxTariffs {
-		clear(b.known)
-	}
-	b.known[ref] = t
 }

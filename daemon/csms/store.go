@@ -28,7 +28,8 @@ import (
 //	p <hash 32>            a tariff's JSON
 //	n <name>               hash 32 of a tariff by its name here
 //	q <seq 8>              outbox entry
-//	c <end 8> <no 4>       empty: sessions over, by the time of their end, for OCPI
+//	w <serial> 0 <page 9>  no 4, of the session that a signed record was billed with
+//	c <settled 8> <no 4>   empty: sessions settled, by when in ms, for OCPI
 //	u <station> 0 <connector 2> <day 4>   availability of a day
 //	r <id 4>               Reservation
 //	f <group>              Group
@@ -102,6 +103,35 @@ func (s *store) scan(prefix, from []byte, yield func(key, value []byte) (bool, e
 		return fmt.Errorf("scanning rows %q: %w", prefix, err)
 	}
 	for ok := it.First(); ok; ok = it.Next() {
+		value, err := it.ValueAndErr()
+		more := false
+		if err == nil {
+			more, err = yield(it.Key(), value)
+		}
+		if err != nil {
+			return errors.Join(fmt.Errorf("scanning rows %q: %w", prefix, err), it.Close())
+		}
+		if !more {
+			break
+		}
+	}
+	if err := it.Close(); err != nil {
+		return fmt.Errorf("scanning rows %q: %w", prefix, err)
+	}
+	return nil
+}
+
+// scanBack is scan from the last key below the key below, towards the first.
+func (s *store) scanBack(prefix, below []byte, yield func(key, value []byte) (bool, error)) error {
+	upper := after(prefix)
+	if len(below) > 0 {
+		upper = below
+	}
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: upper})
+	if err != nil {
+		return fmt.Errorf("scanning rows %q: %w", prefix, err)
+	}
+	for ok := it.Last(); ok; ok = it.Prev() {
 		value, err := it.ValueAndErr()
 		more := false
 		if err == nil {

@@ -52,23 +52,24 @@ func ParseFrame(b []byte) (Frame, error) {
 	if len(b) > MaxFrame {
 		return f, fmt.Errorf("%w: %d bytes, at most %d are taken", ErrFrame, len(b), MaxFrame)
 	}
-	elements, n, err := split(b)
-	if err != nil {
-		return f, fmt.Errorf("%w: %w", ErrFrame, err)
+	elements, n, broken := split(b)
+	if n >= 2 { // whose call it is may be readable although the rest is not
+		kind, err := strconv.Atoi(text(elements[0]))
+		if err != nil || kind < int(KindCall) || kind > int(KindError) {
+			return f, fmt.Errorf("%w: message type %.20q", ErrFrame, elements[0])
+		}
+		id := text(elements[1])
+		if id == "" || len(id) > MaxID {
+			return f, fmt.Errorf("%w: an id of %d characters, 1 to %d are taken", ErrFrame, len(id), MaxID)
+		}
+		f.Kind, f.ID = Kind(kind), id
+	}
+	if broken != nil {
+		return f, fmt.Errorf("%w: %w", ErrFrame, broken)
 	}
 	if n < 3 {
 		return f, fmt.Errorf("%w: an array of %d elements", ErrFrame, n)
 	}
-	kind, err := strconv.Atoi(text(elements[0]))
-	if err != nil || kind < int(KindCall) || kind > int(KindError) {
-		return f, fmt.Errorf("%w: message type %.20q", ErrFrame, elements[0])
-	}
-	f.Kind = Kind(kind)
-	id := text(elements[1])
-	if id == "" || len(id) > MaxID {
-		return f, fmt.Errorf("%w: an id of %d characters, 1 to %d are taken", ErrFrame, len(id), MaxID)
-	}
-	f.ID = id
 	switch f.Kind {
 	case KindCall:
 		f.Action = text(elements[2])

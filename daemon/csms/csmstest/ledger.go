@@ -126,6 +126,13 @@ func (l *Ledger) open(driver, station string, connector int, ref csms.TariffRef,
 	return o, nil
 }
 
+// Extend moves the time until which an order may wait for its start, before the central system asks for it.
+func (l *Ledger) Extend(id csms.OrderID, until time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.sessions[id-1].Order.StartBy = until.UTC()
+}
+
 func (l *Ledger) fault(what string, done bool) error {
 	if l.Fault == nil {
 		return nil
