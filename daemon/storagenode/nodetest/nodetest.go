@@ -143,7 +143,10 @@ func (c *Chain) earnedLocked(device uint64) math.Int {
 func (c *Chain) Device(_ context.Context, id uint64) (devicev1.Device, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return devicev1.Device{Id: id, Endpoint: c.endpoints[id]}, c.failure
+	return devicev1.Device{
+		Id: id, Endpoint: c.endpoints[id],
+		Pubkey: devicev1.PublicKey{Type: devicev1.KeyType_KEY_TYPE_ED25519, Key: deviceKey(id).Public().(ed25519.PublicKey)},
+	}, c.failure
 }
 
 // Announce implements storagenode.Chain.
@@ -290,10 +293,19 @@ func Key(seed uint64) ed25519.PrivateKey {
 	return ed25519.NewKeyFromSeed(b)
 }
 
+func deviceKey(device uint64) ed25519.PrivateKey { return Key(1_000_000 + device) }
+
+// session is a lease's key.
+func (c *Chain) session(lease uint64) []byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.leases[lease].SessionKey
+}
+
 // Start runs a node for a device until the test ends. change may edit its dependencies.
 func Start(t testing.TB, chain *Chain, device uint64, change ...func(*storagenode.Deps)) *Provider {
 	t.Helper()
-	p := &Provider{t: t, Device: device, Key: Key(1_000_000 + device)}
+	p := &Provider{t: t, Device: device, Key: deviceKey(device)}
 	p.Public = p.Key.Public().(ed25519.PublicKey)
 	p.deps = storagenode.Deps{
 		Config: storagenode.Config{

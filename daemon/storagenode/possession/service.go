@@ -85,6 +85,8 @@ type Deps struct {
 // Status is how the node does.
 type Status struct {
 	Epoch uint64 `json:"epoch"`
+	// Committed is the latest epoch in which the tree was looked after: the chain has it.
+	Committed uint64 `json:"committed,omitempty"`
 	// LastChallenged and LastProved are epochs, 0 for none since the start.
 	LastChallenged uint64 `json:"last_challenged,omitempty"`
 	LastProved     uint64 `json:"last_proved,omitempty"`
@@ -399,6 +401,7 @@ func (s *Service) commit(ctx context.Context) error {
 	s.update(func(st *Status) { st.Version, st.Chunks = latest.Version, latest.Total })
 	if t.root == nodeOf(&latest) {
 		s.committed = true
+		s.update(func(st *Status) { st.Committed = s.epoch })
 		return nil
 	}
 	s.keep(t.root) // the transaction may land whatever is heard of it
@@ -409,7 +412,7 @@ func (s *Service) commit(ctx context.Context) error {
 	}
 	s.committed = true
 	s.Log.Info("tree committed", "version", m.Version, "pieces", t.leaves, "chunks", m.Total, "in_force_from", r.Since)
-	s.update(func(st *Status) { st.Version, st.Chunks = m.Version, m.Total })
+	s.update(func(st *Status) { st.Version, st.Chunks, st.Committed = m.Version, m.Total, s.epoch })
 	return nil
 }
 
