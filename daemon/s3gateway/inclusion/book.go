@@ -133,6 +133,23 @@ func (b *Book) Remove(e Entry) {
 	}
 }
 
+// Released forgets receipts of pieces whose deletion is being asked for: the release answers for them.
+func (b *Book) Released(device, lease uint64, ids []piece.ID) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	d := b.devices[device]
+	if d == nil {
+		return
+	}
+	gone := make(map[piece.ID]bool, len(ids))
+	for _, id := range ids {
+		gone[id] = true
+	}
+	n := len(d.entries)
+	d.entries = slices.DeleteFunc(d.entries, func(e Entry) bool { return e.Receipt.Lease == lease && gone[e.Receipt.ID] })
+	b.changed = b.changed || len(d.entries) < n
+}
+
 // Save writes the book if it has changed.
 func (b *Book) Save() error {
 	b.mu.Lock()

@@ -81,6 +81,16 @@ func TestBookSurvives(t *testing.T) {
 	if !found || e.Segment != (metabase.SegmentID{3}) || e.Receipt.Receipt != want.Receipt || !bytes.Equal(e.Receipt.Signature, want.Signature) {
 		t.Errorf("%t, %+v", found, e)
 	}
+	third := receipt(3, 2, 3).ID
+	again.Released(3, 2, []piece.ID{third}) // of another lease
+	again.Released(9, 1, []piece.ID{third})
+	if len(again.devices[3].entries) != 5 {
+		t.Error("a receipt is gone, and nothing of it was released")
+	}
+	again.Released(3, 1, []piece.ID{third})
+	if _, found := again.Draw(3, func(e Entry) bool { return e.Receipt.ID == third }); found || len(again.devices[3].entries) != 4 {
+		t.Error("a receipt is kept of a piece that was released")
+	}
 	if again.devices[2].seen != 5 {
 		t.Error("how many receipts were seen is forgotten")
 	}

@@ -13,6 +13,7 @@
 //	         shown: good.  denied: audit on chain, and repair.  unreachable: again later, then the chain
 //	deadline passed without an answer -> the audit is closed: a fault, deposit and bounty come back
 //
-// A piece that was deleted, or moved elsewhere, is asked for by nobody: the metabase decides before a
-// question is asked.
+// A piece that was deleted, or moved elsewhere, is asked for by nobody: its receipts are forgotten before a
+// release is signed (Book.Released). One that was given up because its node lost it is owed all the same,
+// and no release is signed for it (daemon/s3gateway/repair).
 package inclusion

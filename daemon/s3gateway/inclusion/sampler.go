@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"time"
 
@@ -39,8 +38,9 @@ type Chain interface {
 type Network interface {
 	// Inclusion makes a device show a receipt's piece in the tree with a root, in force in an epoch.
 	Inclusion(ctx context.Context, r piece.Receipt, epoch uint64, root merkle.Node) error
-	// Wanted says whether a segment still counts on a piece of a lease.
-	Wanted(ctx context.Context, id metabase.SegmentID, p metabase.Piece, lease uint64) (bool, error)
+	// Wanted says whether a segment is still stored under a lease. A piece that the segment gave up because
+	// its node lost it is owed all the same.
+	Wanted(ctx context.Context, id metabase.SegmentID, lease uint64) (bool, error)
 	// Missing is told of a piece that its device did not show, and that should be rebuilt elsewhere.
 	Missing(id metabase.SegmentID, p metabase.Piece)
 }
@@ -262,8 +262,7 @@ func (s *Sampler) draw(ctx context.Context) error {
 			left = append(left, device)
 			wanted := e.Receipt.Expiry > now
 			if wanted {
-				p := metabase.Piece{Index: e.Index, Device: device}
-				if wanted, err = s.Network.Wanted(ctx, e.Segment, p, e.Receipt.Lease); err != nil {
+				if wanted, err = s.Network.Wanted(ctx, e.Segment, e.Receipt.Lease); err != nil {
 					return err
 				}
 			}
@@ -378,9 +377,4 @@ func (s *Sampler) ended(a storagev1.Audit, o audits.Outcome) {
 	p.answers++
 	p.until = s.epoch + min(mostPatience, uint64(1)<<min(p.answers, 10))
 	s.patience[a.Device] = p
-}
-
-// Holds says whether a piece is among those of a segment, for Network.Wanted.
-func Holds(seg metabase.Segment, p metabase.Piece, lease uint64) bool {
-	return seg.Lease == lease && slices.Contains(seg.Pieces, p)
 }

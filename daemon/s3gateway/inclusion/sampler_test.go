@@ -103,7 +103,7 @@ func (n *network) Inclusion(_ context.Context, r piece.Receipt, _ uint64, _ merk
 	return n.answer[r.Device]
 }
 
-func (n *network) Wanted(_ context.Context, id metabase.SegmentID, _ metabase.Piece, _ uint64) (bool, error) {
+func (n *network) Wanted(_ context.Context, id metabase.SegmentID, _ uint64) (bool, error) {
 	return !n.gone[id], nil
 }
 

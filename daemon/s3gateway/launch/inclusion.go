@@ -42,12 +42,12 @@ func (n nodes) Inclusion(ctx context.Context, r piece.Receipt, epoch uint64, roo
 }
 
 // Wanted implements inclusion.Network.
-func (n nodes) Wanted(ctx context.Context, id metabase.SegmentID, p metabase.Piece, lease uint64) (bool, error) {
+func (n nodes) Wanted(ctx context.Context, id metabase.SegmentID, lease uint64) (bool, error) {
 	segs, err := n.db.Segments(ctx, id)
 	if errors.Is(err, metabase.ErrNoSegment) {
 		return false, nil
 	}
-	return err == nil && inclusion.Holds(segs[0], p, lease), err
+	return err == nil && segs[0].Lease == lease, err
 }
 
 // Missing implements inclusion.Network.

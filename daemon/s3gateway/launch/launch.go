@@ -336,6 +336,7 @@ func (g *gateway) openEngine(context.Context) (err error) {
 	}
 	g.repair = repair.New(repair.Deps{
 		Config: g.Repair, DB: g.db, Engine: g.engine, Pool: g.pool, Links: g.links, Clock: g.Clock, Log: g.Log, Registry: g.registry,
+		Released: g.receipts.Released,
 	})
 	g.openSampler()
 	g.snapshot = snapshot.New(snapshot.Deps{

@@ -103,6 +103,9 @@ type Deps struct {
 	Clock    clock.Clock
 	Log      *slog.Logger
 	Registry prometheus.Registerer // nil for none
+	// Released is told of pieces before their deletion is asked for, with which their provider gets a
+	// signed release; nil for nobody.
+	Released func(device, lease uint64, ids []piece.ID)
 }
 
 // Service repairs. Step and Run are for one goroutine; Report and Status for any.

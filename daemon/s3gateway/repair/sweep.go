@@ -216,7 +216,7 @@ func (s *Service) deleteUnknown(ctx context.Context, device, lease uint64, now t
 	if len(ids) == 0 {
 		return nil
 	}
-	err := s.Links.Do(ctx, device, lease, func(conn *wire.Conn) error { return conn.Delete(ctx, ids) })
+	err := s.release(ctx, device, lease, ids)
 	if err != nil {
 		return err
 	}
@@ -226,6 +226,14 @@ func (s *Service) deleteUnknown(ctx context.Context, device, lease uint64, now t
 	s.metrics.unknown.Add(float64(len(ids)))
 	s.Log.Info("deleted pieces that no segment names", "device", device, "pieces", len(ids))
 	return nil
+}
+
+// release has pieces deleted.
+func (s *Service) release(ctx context.Context, device, lease uint64, ids []piece.ID) error {
+	if s.Released != nil {
+		s.Released(device, lease, ids)
+	}
+	return s.Links.Do(ctx, device, lease, func(conn *wire.Conn) error { return conn.Delete(ctx, ids) })
 }
 
 // sweep deletes the pieces of deleted objects. Those on lost nodes stay queued: if the node comes
@@ -296,7 +304,7 @@ func (s *Service) sweepDevice(ctx context.Context, device uint64) error {
 		for i, g := range garbage {
 			ids[i] = s.Engine.PieceID(g.Bucket, g.Segment, g.Index)
 		}
-		err := s.Links.Do(ctx, device, lease, func(conn *wire.Conn) error { return conn.Delete(ctx, ids) })
+		err := s.release(ctx, device, lease, ids)
 		// A lease that is over took its pieces with it.
 		if err != nil && !errors.Is(err, wire.ErrLeaseClosed) && !errors.Is(err, renter.ErrUnknownNode) {
 			return err
