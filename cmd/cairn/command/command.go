@@ -107,7 +107,7 @@ func newRoot(terminal *cli.Terminal, transfer transfer) *cobra.Command {
 	root.AddCommand(
 		s.wallet(), s.status(), s.device(), s.offers(), s.quote(),
 		s.provide(), s.gateway(), s.gov(),
-		s.claim(), s.rewards(), s.earnings(), s.boost(), s.ocmf(),
+		s.claim(), s.rewards(), s.earnings(), s.boost(), s.energy(), s.ocmf(),
 		s.report(), s.watch(), s.audit(),
 		s.mb(), s.put(), s.get(), s.ls(), s.rm(), s.share(), s.verify(), s.recover(),
 		s.version(),
