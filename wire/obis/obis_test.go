@@ -34,8 +34,12 @@ func TestRegisters(t *testing.T) {
 		err      error
 	}{
 		{"totals win over tariffs", []Reading{kWh(Import1, 1, 3), kWh(Import, 5, 3), kWh(Export, 7, 0)}, meter.Registers{Import: 5_000_000, Export: 7_000}, nil},
-		{"two tariffs", []Reading{kWh(Import1, 123456789, 0), kWh(Import2, 1, -1), kWh(Export1, 3, -2), kWh(Export2, 3, -3)},
-			meter.Registers{Import: 123_456_789_100, Export: 33}, nil},
+		{
+			"two tariffs",
+			[]Reading{kWh(Import1, 123456789, 0), kWh(Import2, 1, -1), kWh(Export1, 3, -2), kWh(Export2, 3, -3)},
+			meter.Registers{Import: 123_456_789_100, Export: 33},
+			nil,
+		},
 		{"one tariff of two", []Reading{kWh(Import2, 4, 0)}, meter.Registers{Import: 4_000}, nil},
 		{"below a milliwatt hour", []Reading{kWh(Import, 19999, -4-3)}, meter.Registers{Import: 1}, nil},
 		{"no import", []Reading{kWh(Export, 4, 0)}, meter.Registers{}, ErrMissing},
