@@ -83,6 +83,8 @@ type Deps struct {
 	Registry *prometheus.Registry // nil for one of its own
 	Clock    clock.Clock          // nil for the system's
 	Log      *slog.Logger         // nil for silence
+	// Listener is where stations connect; nil to listen at Config.Listen. It is closed at the end.
+	Listener net.Listener
 	// Ready is called once, when stations may connect; nil for nobody.
 	Ready func(Info)
 }
@@ -137,7 +139,7 @@ func New(deps Deps) (*Service, error) {
 	switch {
 	case c.Path == "":
 		return nil, errors.New("central system: no directory for sessions (Path)")
-	case c.Listen == "":
+	case c.Listen == "" && deps.Listener == nil:
 		return nil, errors.New("central system: no address to listen on (Listen)")
 	case deps.Ledger == nil:
 		return nil, errors.New("central system: no ledger")
@@ -283,9 +285,12 @@ func (s *Service) commit(c *change) error {
 }
 
 func (s *Service) listen(context.Context) error {
-	l, err := net.Listen("tcp", s.Config.Listen)
-	if err != nil {
-		return fmt.Errorf("listening for charge points: %w", err)
+	l := s.Listener
+	if l == nil {
+		var err error
+		if l, err = net.Listen("tcp", s.Config.Listen); err != nil {
+			return fmt.Errorf("listening for charge points: %w", err)
+		}
 	}
 	scheme := "ws"
 	s.info.Listen = l.Addr().String()

@@ -3,6 +3,8 @@ package csms_test
 import (
 	"context"
 	"log/slog"
+	"net"
+	"os"
 	"testing"
 	"time"
 
@@ -26,6 +28,20 @@ type bench struct {
 	config  csms.Config
 	ref     csms.TariffRef
 	stop    func()
+	// socket outlives the central system, so that it comes back at the same address.
+	socket *os.File
+}
+
+// listen makes a socket that listens for as long as the test runs.
+func listen(t *testing.T) *os.File {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	f, err := l.(*net.TCPListener).File()
+	require.NoError(t, err)
+	require.NoError(t, l.Close())
+	t.Cleanup(func() { f.Close() })
+	return f
 }
 
 const patience = time.Minute
@@ -43,12 +59,13 @@ func newBench(t *testing.T, change func(*csms.Config)) *bench {
 	require.NoError(t, err)
 	b.ref = b.ledger.Publish(plain)
 	b.config = csms.Config{
-		Path: t.TempDir(), Listen: "127.0.0.1:0", StatusListen: "127.0.0.1:0",
+		Path: t.TempDir(), StatusListen: "127.0.0.1:0",
 		Poll: 5 * time.Millisecond, Sweep: 5 * time.Millisecond, EvidenceWait: 50 * time.Millisecond,
 	}
 	if change != nil {
 		change(&b.config)
 	}
+	b.socket = listen(t)
 	b.start()
 	t.Cleanup(func() {
 		b.stop()
@@ -62,8 +79,10 @@ func newBench(t *testing.T, change func(*csms.Config)) *bench {
 func (b *bench) start() {
 	b.t.Helper()
 	ready := make(chan csms.Info, 1)
+	l, err := net.FileListener(b.socket)
+	require.NoError(b.t, err)
 	s, err := csms.New(csms.Deps{
-		Config: b.config, Ledger: b.ledger, Ready: func(i csms.Info) { ready <- i },
+		Config: b.config, Listener: l, Ledger: b.ledger, Ready: func(i csms.Info) { ready <- i },
 		Log: slog.New(slog.NewTextHandler(b.t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo})),
 	})
 	require.NoError(b.t, err)
