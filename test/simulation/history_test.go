@@ -104,41 +104,52 @@ func say1(by person, messages ...sdk.Msg) (move, bool) { return move{by: by, mes
 
 func newHistory(tb testing.TB, seed uint64) *history {
 	tb.Helper()
-	app.Configure()
+	app.Configure() // addresses are ours from here on
 	h := &history{
-		network: &network{tb: tb, seats: make(map[string]*seat), time: time.Date(2030, 1, 30, 0, 0, 0, 0, time.UTC)},
-		random:  rand.New(rand.NewPCG(seed, 0)),
-		watcher: newPerson("watcher"),
-		anyone:  make(map[string]person), devices: make(map[string]ed25519.PrivateKey), trees: make(map[string]*holding),
+		random: rand.New(rand.NewPCG(seed, 0)), watcher: newPerson("watcher"),
+		anyone: make(map[string]person), devices: make(map[string]ed25519.PrivateKey), trees: make(map[string]*holding),
 		said: make(map[string]*said), facts: make(map[uint64][]score.Fact), laws: make(map[uint64]string), tallies: make(map[string]*tally),
 	}
-	genesis := node.Genesis{ChainID: chainID, Time: h.time, Edit: shortTerms}
-	add := func(p person) person {
-		genesis.Accounts = append(genesis.Accounts, node.Account{Address: p.address, Coins: sdk.NewCoins(cairn(100_000))})
-		h.anyone[p.text] = p
-		return p
-	}
-	add(h.watcher)
 	for i := range people {
-		h.people = append(h.people, add(newPerson(fmt.Sprint("person ", i))))
+		h.people = append(h.people, newPerson(fmt.Sprint("person ", i)))
 	}
+	h.network, h.council = found(tb, append([]person{h.watcher}, h.people...), shortTerms)
+	for _, p := range append([]person{h.watcher}, h.people...) {
+		h.anyone[p.text] = p
+	}
+	for _, s := range h.council {
+		h.anyone[s.operator.text] = s.operator
+	}
+	h.block(h.random, time.Second, nil)
+	return h
+}
+
+// found begins a network of four validators, in which all have 100,000 CAIRN.
+func found(tb testing.TB, people []person, edit func(codec.JSONCodec, map[string]json.RawMessage) error) (*network, []*seat) {
+	tb.Helper()
+	app.Configure()
+	n := &network{tb: tb, seats: make(map[string]*seat), time: time.Date(2030, 1, 30, 0, 0, 0, 0, time.UTC)}
+	genesis := node.Genesis{ChainID: chainID, Time: n.time, Edit: edit}
+	var council []*seat
 	for i := range seats {
 		name := fmt.Sprint("validator ", i)
-		s := &seat{operator: add(newPerson(name)), key: cmted25519.GenPrivKeyFromSecret([]byte(name)), beacon: beacon.NewKey(sha256.Sum256([]byte(name)))}
-		h.council, h.seats[s.address()] = append(h.council, s), s
+		s := &seat{operator: newPerson(name), key: cmted25519.GenPrivKeyFromSecret([]byte(name)), beacon: beacon.NewKey(sha256.Sum256([]byte(name)))}
+		council, n.seats[s.address()], people = append(council, s), s, append(people, s.operator)
 		genesis.Validators = append(genesis.Validators, node.Validator{
 			Moniker: name, Operator: s.operator.address, Key: s.key.PubKey(), Stake: cairn(int64(1000 - 200*i)).Amount, Beacon: s.beacon.Public(),
 		})
+	}
+	for _, p := range people {
+		genesis.Accounts = append(genesis.Accounts, node.Account{Address: p.address, Coins: sdk.NewCoins(cairn(100_000))})
 	}
 	document, err := genesis.Document()
 	require.NoError(tb, err)
 	consensus := document.Consensus.Params.ToProto()
 	// Hundreds of transactions a block, most of which leave most of their gas: they must not count as a full one.
 	consensus.Block.MaxGas = 20_000_000_000
-	h.begin(&abci.RequestInitChain{ChainId: chainID, Time: h.time, InitialHeight: 1, AppStateBytes: document.AppState, ConsensusParams: &consensus})
-	tb.Cleanup(func() { _ = h.app.Close() })
-	h.block(h.random, time.Second, nil)
-	return h
+	n.begin(&abci.RequestInitChain{ChainId: chainID, Time: n.time, InitialHeight: 1, AppStateBytes: document.AppState, ConsensusParams: &consensus})
+	tb.Cleanup(func() { _ = n.app.Close() })
+	return n, council
 }
 
 // shortTerms lets in dozens of blocks happen what takes a network weeks.
@@ -263,7 +274,7 @@ func (h *history) step(moves int) {
 	}
 	pass := time.Duration(1+h.random.IntN(6)) * time.Second
 	if h.random.IntN(40) == 0 {
-		pass = time.Duration(5+h.random.IntN(60)) * time.Minute
+		pass = time.Duration(5+h.random.IntN(120)) * time.Minute
 	}
 	for _, s := range h.council[1:] {
 		if h.random.IntN(8) == 0 {

@@ -60,7 +60,7 @@ var reportOperations = []operation{
 		}
 		return say1(by, &auditv1.MsgDemandData{Demander: by.text, Report: s.id(), Tree: auditv1.DATA_TREE_OUTPUT, Index: h.random.Uint64N(s.Output.Leaves + 2)})
 	}},
-	{"audit: serve data", 6, func(h *history) (move, bool) {
+	{"audit: serve data", 2, func(h *history) (move, bool) {
 		d, some := pick(h, h.state.audit.Reports.Demands)
 		s := h.said[string(d.Report)]
 		if !some || s == nil {
