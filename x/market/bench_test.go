@@ -2,6 +2,7 @@ package market_test
 
 import (
 	"fmt"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -30,6 +31,7 @@ func (f *fixture) crowd(tb testing.TB, n uint64) {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	g.Leases, g.Items = slices.Grow(g.Leases, int(n)), slices.Grow(g.Items, int(n))
 	for id := uint64(2); id <= n; id++ {
 		lease, item := g.Leases[0], g.Items[0]
 		lease.Id, item.Lease = id, id
@@ -76,7 +78,7 @@ func BenchmarkSettle(b *testing.B) {
 // BenchmarkEndBlock is the end of a block at which nothing is due, and one at which all that a block
 // may do is due, among few and many leases.
 func BenchmarkEndBlock(b *testing.B) {
-	for _, leases := range []uint64{1_000, 100_000} {
+	for _, leases := range []uint64{1_000, 100_000, 1_000_000} {
 		f := newFixture(b)
 		f.crowd(b, leases)
 		b.Run(fmt.Sprintf("idle/leases=%d", leases), func(b *testing.B) {
