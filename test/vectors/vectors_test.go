@@ -42,7 +42,7 @@ func TestVectors(t *testing.T) {
 	for name, compute := range map[string]func(*testing.T) file{
 		"price": prices, "address": addresses, "device": registrations, "voucher": vouchers, "receipt": receipts,
 		"piece": pieces, "erasure": erasures, "segment": segments, "seal": seals, "merkle": sumTrees, "beacon": beacons,
-		"report": reports, "challenge": challenges,
+		"report": reports, "challenge": challenges, "clearing": clearings, "flex": flexibility,
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer
