@@ -550,30 +550,41 @@ func TestTreesOfManyRuns(t *testing.T) {
 	}
 }
 
-// BenchmarkTree builds and proves the tree of a million pieces.
+// million builds the tree of a million pieces.
+func million(tb testing.TB, dir string) *tree {
+	tb.Helper()
+	t, err := build(dir, func(yield func(leaf) error) error {
+		for i := range 1_000_000 {
+			id := piece.ID(sha256.Sum256(binary.BigEndian.AppendUint64(nil, uint64(i))))
+			l, err := challenge.NewLeaf(1, id, piece.Root{byte(i)}, 1<<20, 9)
+			if err == nil {
+				err = yield(leaf{Leaf: l, lease: 1, id: id})
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return t
+}
+
 func BenchmarkTree(b *testing.B) {
 	dir := b.TempDir()
 	for b.Loop() {
-		t, err := build(dir, func(yield func(leaf) error) error {
-			for i := range 1_000_000 {
-				id := piece.ID(sha256.Sum256(binary.BigEndian.AppendUint64(nil, uint64(i))))
-				l, err := challenge.NewLeaf(1, id, piece.Root{byte(i)}, 1<<20, 9)
-				if err == nil {
-					err = yield(leaf{Leaf: l, lease: 1, id: id})
-				}
-				if err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil {
+		million(b, dir)
+	}
+}
+
+// BenchmarkPlace proves a leaf's place in the tree of a million pieces.
+func BenchmarkPlace(b *testing.B) {
+	t := million(b, b.TempDir())
+	for n := uint64(0); b.Loop(); n++ {
+		if _, _, _, err := t.at(n * 1_000_003 % t.root.Sum); err != nil {
 			b.Fatal(err)
-		}
-		for _, x := range []uint64{1, 1 << 20, 1 << 25, 1 << 29} {
-			if _, _, _, err := t.at(x); err != nil {
-				b.Fatal(err)
-			}
 		}
 	}
 }
