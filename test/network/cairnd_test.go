@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -100,16 +101,32 @@ func newValidators(t *testing.T, n, more int, edit func(codec.JSONCodec, map[str
 	}
 	require.NoError(t, node.WriteGenesis(document, homes...))
 	t.Cleanup(func() {
+		if t.Failed() {
+			for i, one := range v.list {
+				t.Logf("%s:\n%s\n%s", one.home, v.waitsFor(i), tail(one.home+".log"))
+			}
+		}
 		for i := range v.list {
 			v.stop(i)
 		}
-		if t.Failed() {
-			for _, one := range v.list {
-				t.Logf("%s:\n%s", one.home, tail(one.home+".log"))
-			}
-		}
 	})
 	return v
+}
+
+// waitsFor is what a validator's consensus knows of the round that it is in: proposal, votes, and what each
+// of its peers has of them.
+func (v *validators) waitsFor(i int) string {
+	client := http.Client{Timeout: 5 * time.Second}
+	response, err := client.Get("http://" + v.list[i].rpc + "/dump_consensus_state")
+	if err != nil {
+		return err.Error()
+	}
+	defer response.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
+	if err != nil {
+		return err.Error()
+	}
+	return string(b)
 }
 
 func freePort(t *testing.T) string {
