@@ -23,8 +23,6 @@ func receipt(device uint64, n int, issuedAt int64) piece.SignedReceipt {
 	return piece.SignReceipt(deviceKey, r)
 }
 
-func always(Entry) bool { return true }
-
 // What is kept is a sample of bounded size, in which late receipts are as likely as early ones.
 func TestBookKeepsASample(t *testing.T) {
 	b, err := OpenBook(filepath.Join(t.TempDir(), "receipts"))

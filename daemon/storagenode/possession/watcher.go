@@ -148,7 +148,7 @@ func (w *Watcher) waits() bool {
 // list finds the devices that the epoch's beacon drew for this one.
 func (w *Watcher) list(ctx context.Context) error {
 	own, err := w.Chain.StorageChallenge(ctx, w.Device, w.epoch)
-	if err != nil {
+	if err != nil && !errors.Is(err, chainclient.ErrNotFound) {
 		return err
 	}
 	// Who holds nothing itself is not let ask.
