@@ -32,6 +32,7 @@ var sections = []section{
 	{"store", "the provider's store by itself", measureStore},
 	{"restart", "opening a store of a million pieces", measureRestart},
 	{"vouchers", "verifying and settling", measureVouchers},
+	{"energy", "clearing a community's market", measureEnergy},
 	{"idle", "a whole network in one process: memory and CPU when idle", measureIdle},
 }
 
