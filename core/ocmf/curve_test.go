@@ -354,7 +354,7 @@ func BenchmarkVerify(b *testing.B) {
 				}
 			}
 		})
-		b.Run(c.String()+"/own", func(b *testing.B) {
+		b.Run("own "+c.String(), func(b *testing.B) {
 			size := c.Size()
 			for b.Loop() {
 				if !weierstrassTable[c].verify(s.key.point[:size], s.key.point[size:2*size], digest[:], r, sig) {

@@ -15,8 +15,11 @@ func (t *Tariff) Check() error {
 		name, text string
 		least, max int
 	}{
-		{"country_code", t.CountryCode, 2, 2}, {"party_id", t.PartyID, 1, 3}, {"id", t.ID, 1, 36},
-		{"currency", t.Currency, 3, 5}, {"tariff_alt_url", t.AltURL, 0, 255},
+		{"country_code", t.CountryCode, 2, 2},
+		{"party_id", t.PartyID, 1, 3},
+		{"id", t.ID, 1, 36},
+		{"currency", t.Currency, 3, 5},
+		{"tariff_alt_url", t.AltURL, 0, 255},
 	} {
 		if !visible(f.text) || len(f.text) < f.least || len(f.text) > f.max {
 			return fmt.Errorf("%w: %s is %.40q, want %d to %d characters of visible ASCII", ErrTariff, f.name, f.text, f.least, f.max)

@@ -279,7 +279,8 @@ func mulDiv(a, b, c uint64) uint64 {
 func (m *meter) bill(charged bool) (Cost, error) {
 	billed := m.billed()
 	c := Cost{VATKnown: true, Used: m.sum}
-	var tax, overflow = price.Amount{}, false
+	var tax price.Amount
+	var overflow bool
 	for i, e := range m.t.Elements {
 		for j, component := range e.Components {
 			if !m.counted[i][j] {

@@ -10,11 +10,11 @@ import (
 // BasisPoints are hundredths of a percent.
 type BasisPoints uint16
 
-// Whole is all of something in BasisPoints; MaxShares is how many shares one may be split into.
-const (
-	Whole     BasisPoints = 10_000
-	MaxShares             = 64
-)
+// Whole is all of something.
+const Whole BasisPoints = 10_000
+
+// MaxShares is how many shares one may be split into.
+const MaxShares = 64
 
 // CheckShares refuses splits that do not sum to Whole: ErrTariff.
 func CheckShares(shares []BasisPoints) error {

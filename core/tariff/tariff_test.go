@@ -248,7 +248,7 @@ func matches(r tariff.Restrictions, at time.Time, seconds int64, energy grid.Wat
 	if r.StartTime.Set && r.EndTime.Set && int(r.EndTime.Value) <= from { // over midnight
 		inDay = minute >= from || minute < int(r.EndTime.Value)
 	}
-	day := int64(time.Date(at.Year(), at.Month(), at.Day(), 0, 0, 0, 0, time.UTC).Unix() / 86_400)
+	day := time.Date(at.Year(), at.Month(), at.Day(), 0, 0, 0, 0, time.UTC).Unix() / 86_400
 	weekday := (int(at.Weekday()) + 6) % 7
 	needsCurrent := r.MinCurrent.Set || r.MaxCurrent.Set
 	return inDay &&
