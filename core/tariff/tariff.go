@@ -17,7 +17,8 @@
 // INV-ENERGY-BILL: a bill's lines, raised to the minimum and lowered to the maximum, sum exactly to
 // its total, without VAT and with it.
 //
-// INV-ENERGY-MONOTONE: more energy or more time never costs less, in a tariff whose prices do not fall.
+// INV-ENERGY-MONOTONE: with steps of 1, what follows never makes a session cheaper. (With larger steps
+// OCPI's rules do: parking that follows spares charging time its rounding.)
 //
 // INV-ENERGY-SPLIT: the shares of a split sum exactly to what was split.
 package tariff
