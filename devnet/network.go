@@ -288,6 +288,12 @@ type GatewayStatus struct {
 		Lost     int `json:"lost"`
 		Rebuilt  int `json:"rebuilt"`
 	} `json:"repair"`
+	Inclusion struct {
+		Shown  int `json:"shown"`
+		Denied int `json:"denied"`
+		Audits int `json:"audits"`
+		Caught int `json:"caught"`
+	} `json:"inclusion"`
 	Warnings []string `json:"warnings"`
 }
 
