@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/cosmos/cosmos-sdk/types/query"
+
 	devicev1 "github.com/cairn-network/cairn/api/cairn/device/v1"
 )
 
@@ -51,3 +53,44 @@ var (
 	ErrBanned       = Code{"device", 54}
 	ErrNotBanned    = Code{"device", 55}
 )
+
+// Revoke takes back the word of a manufacturer, attester or issuer, by its signature.
+func (c *Client) Revoke(ctx context.Context, m *devicev1.MsgRevoke) error {
+	n := *m
+	c.fill(&n.Sender)
+	return c.call(ctx, fmt.Sprintf("revoking %x", m.Anchor), &n, nil)
+}
+
+// PresentCredential records an issuer's word about the account's devices (owner).
+func (c *Client) PresentCredential(ctx context.Context, m *devicev1.MsgPresentCredential) error {
+	n := *m
+	c.fill(&n.Owner)
+	return c.call(ctx, "presenting a credential", &n, nil)
+}
+
+// Credentials are what was presented for an owner's devices.
+func (c *Client) Credentials(ctx context.Context, owner string) ([]devicev1.Credential, error) {
+	q := devicev1.NewQueryClient(c.conn)
+	all, err := pages(func(page *query.PageRequest) ([]devicev1.Credential, *query.PageResponse, error) {
+		r, err := q.Credentials(ctx, &devicev1.QueryCredentialsRequest{Owner: owner, Pagination: page})
+		return r.GetCredentials(), r.GetPagination(), err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("listing credentials of %s: %w", owner, err)
+	}
+	return all, nil
+}
+
+// Appeal asks governance to look again at a ban, for a deposit, and gives by when it decides (owner).
+func (c *Client) Appeal(ctx context.Context, device uint64, statement [32]byte) (deadline int64, err error) {
+	var r devicev1.MsgAppealResponse
+	err = c.call(ctx, fmt.Sprintf("appealing the ban of device %d", device),
+		&devicev1.MsgAppeal{Owner: c.Address(), Device: device, Statement: statement[:]}, &r)
+	return r.Deadline, err
+}
+
+// ReclaimAppeal takes back the deposit of an appeal that nobody decided in time (owner).
+func (c *Client) ReclaimAppeal(ctx context.Context, device uint64) error {
+	return c.call(ctx, fmt.Sprintf("reclaiming the deposit of the appeal of device %d", device),
+		&devicev1.MsgReclaimAppeal{Owner: c.Address(), Device: device}, nil)
+}

@@ -70,7 +70,8 @@ func state(name, prefix string) string { return strings.ToLower(strings.TrimPref
 
 func (s *session) device() *cobra.Command {
 	c := &cobra.Command{Use: "device", Short: "Devices on the chain: list, show, hand over, retire"}
-	c.AddCommand(s.deviceList(), s.deviceShow(), s.deviceWhy(), s.deviceTransfer(), s.deviceAccept(), s.deviceOperator(), s.deviceBond(), s.deviceRetire(), s.deviceAttest(), s.deviceTPMKey())
+	c.AddCommand(s.deviceList(), s.deviceShow(), s.deviceWhy(), s.deviceTransfer(), s.deviceAccept(), s.deviceOperator(), s.deviceBond(), s.deviceRetire(), s.deviceAttest(), s.deviceTPMKey(),
+		s.deviceActivate(), s.deviceVouch(), s.deviceCredential(), s.deviceAppeal(), s.deviceReclaim(), s.deviceRelocate())
 	return c
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/cairn-network/cairn/chainclient/attestation"
 	"github.com/cairn-network/cairn/chainclient/wallet"
 	"github.com/cairn-network/cairn/core/price"
 	"github.com/cairn-network/cairn/daemon/s3gateway/renter"
@@ -42,6 +43,9 @@ type storageSettings struct {
 	SettleAbove string `toml:"settle_above"`
 	// ClaimAbove is the sum of rewards that is claimed without being asked for; "never" for never.
 	ClaimAbove string `toml:"claim_above"`
+	// TPM holds the device key, and Papers say what it is attested by.
+	TPM    string            `toml:"tpm"`
+	Papers attestation.Files `toml:"papers"`
 }
 
 func (s *session) provide() *cobra.Command {
@@ -61,7 +65,8 @@ are none, waits until the account can pay the deposit (which comes back when you
 the device, puts the space on offer, and serves. Every later start goes on from there and needs no
 flags; flags that are given change the offer for leases to come.`,
 		Example: `  cairn provide storage --path /mnt/disk --size 500GB --price 4CAIRN/TB-month --endpoint my.host:7700
-  cairn provide storage`,
+  cairn provide storage
+  cairn provide storage --tpm /dev/tpmrm0 --tpm-root HASH --tpm-chain ak.pem --path /mnt/disk --size 500GB --price 4CAIRN/TB-month`,
 		Args: cobra.NoArgs, ValidArgsFunction: completeNothing,
 		RunE: func(c *cobra.Command, _ []string) error {
 			home, err := s.home()
@@ -103,6 +108,10 @@ flags; flags that are given change the offer for leases to come.`,
 	f.StringVar(&given.SettleEvery, "settle-every", "", "how long earned money may wait (default 1h)")
 	f.StringVar(&given.SettleAbove, "settle-above", "", "collect as soon as so much waits (default 1CAIRN)")
 	f.StringVar(&given.ClaimAbove, "claim-above", "", "claim rewards as soon as so much waits, or never (default 1CAIRN)")
+	f.StringVar(&given.TPM, "tpm", "", "TPM 2.0 that makes and holds the device key, such as /dev/tpmrm0; from the first start on, as the key is the device")
+	f.StringVar(&given.Papers.Root, "tpm-root", "", "fingerprint of the trusted root above the TPM's certificate: keeps the device attested for tier 2")
+	f.StringVar(&given.Papers.Chain, "tpm-chain", "", "PEM certificates of the TPM's key, leaf first; without it, the one in the TPM")
+	f.StringSliceVar(&given.Papers.Activations, "tpm-activation", nil, "JSON file of an attester's word, for a TPM whose certified key does not sign; once for each attester")
 	f.StringVar(&readyFile, "ready-file", "", "write where it serves to this file once it does")
 	f.BoolVar(&fund, "no-wait", false, "fail instead of waiting for money on the account")
 	return c
@@ -127,6 +136,11 @@ func (t *storageSettings) take(c *cobra.Command, given storageSettings) {
 		"settle-every":  func() { t.SettleEvery = given.SettleEvery },
 		"settle-above":  func() { t.SettleAbove = given.SettleAbove },
 		"claim-above":   func() { t.ClaimAbove = given.ClaimAbove },
+
+		"tpm":            func() { t.TPM = given.TPM },
+		"tpm-root":       func() { t.Papers.Root = given.Papers.Root },
+		"tpm-chain":      func() { t.Papers.Chain = given.Papers.Chain },
+		"tpm-activation": func() { t.Papers.Activations = given.Papers.Activations },
 	} {
 		if c.Flags().Changed(name) {
 			set()
@@ -212,6 +226,11 @@ func (s *session) storageConfig(home config.Home, t storageSettings) (provide.Co
 	if err != nil {
 		return provide.Config{}, err
 	}
+	if t.Papers.Root != "" {
+		if _, err := t.Papers.Read(); err != nil {
+			return provide.Config{}, err
+		}
+	}
 	endpoint, trust, err := s.endpoint(home)
 	if err != nil {
 		return provide.Config{}, err
@@ -223,6 +242,7 @@ func (s *session) storageConfig(home config.Home, t storageSettings) (provide.Co
 	return provide.Config{
 		Home: string(home), Account: account, Chain: endpoint, Trust: trust, FeeGranter: granter, Node: node,
 		Storage: storagePrice.Rate, Egress: egressPrice.Rate, Bond: bond, ClaimAbove: claimAbove, Region: t.Region, Log: log,
+		TPM: t.TPM, Papers: t.Papers,
 	}, nil
 }
 

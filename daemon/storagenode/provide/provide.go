@@ -9,13 +9,15 @@ package provide
 
 import (
 	"context"
-	"crypto/ed25519"
+	"crypto"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"cosmossdk.io/math"
@@ -24,6 +26,7 @@ import (
 	devicev1 "github.com/cairn-network/cairn/api/cairn/device/v1"
 	marketv1 "github.com/cairn-network/cairn/api/cairn/market/v1"
 	"github.com/cairn-network/cairn/chainclient"
+	"github.com/cairn-network/cairn/chainclient/attestation"
 	"github.com/cairn-network/cairn/chainclient/claim"
 	"github.com/cairn-network/cairn/chainclient/wallet"
 	"github.com/cairn-network/cairn/core/device"
@@ -32,6 +35,7 @@ import (
 	"github.com/cairn-network/cairn/daemon/storagenode"
 	"github.com/cairn-network/cairn/internal/clock"
 	"github.com/cairn-network/cairn/internal/config"
+	"github.com/cairn-network/cairn/internal/tpm"
 )
 
 // Resource is what storage nodes offer on the market; its unit is the byte.
@@ -66,8 +70,14 @@ var feeReserve = price.FromUint64(1e17)
 
 // Config of a provider. Fields without a default must be set.
 type Config struct {
-	// Home is the directory of the device key.
+	// Home is the directory of the device key, where no TPM holds it.
 	Home string
+	// TPM is a TPM 2.0 that holds the device key, a device file or an emulator's socket; empty for none.
+	// Papers, if they name a root, keep the device attested by it; AttestEvery is how often that is
+	// looked at, attestation.DefaultEvery when 0.
+	TPM         string
+	Papers      attestation.Files
+	AttestEvery time.Duration
 	// Account pays and is paid: owner and operator of the device.
 	Account *wallet.Account
 	// Chain is the gRPC address of a node of the chain, and Trust whom to believe on the way there.
@@ -119,9 +129,12 @@ func Run(ctx context.Context, c Config) error {
 	if err := c.check(); err != nil {
 		return err
 	}
-	key, err := wallet.DeviceKey(filepath.Join(c.Home, "storage", "device.key"))
+	key, chip, err := c.deviceKey()
 	if err != nil {
 		return err
+	}
+	if chip != nil {
+		defer chip.Close()
 	}
 	chain, err := chainclient.New(chainclient.Config{
 		Endpoint: c.Chain, Trust: c.Trust, Account: c.Account, FeeGranter: c.FeeGranter, Patience: -1, Clock: c.Clock, Log: c.Log,
@@ -156,27 +169,48 @@ func Run(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
-	return p.serve(ctx, node, id)
+	return p.serve(ctx, node, id, chip)
 }
 
-// serve runs the node and, beside it, claims rewards.
-func (p *provider) serve(ctx context.Context, node *storagenode.Node, device uint64) error {
-	if p.ClaimAbove.IsZero() {
-		return node.Run(ctx)
+// tpmLabel is which device key of a TPM a storage node uses: one node for each chip and home.
+const tpmLabel = "1"
+
+// deviceKey is the key of this machine, in a file or in a chip, which is to be closed.
+func (c *Config) deviceKey() (crypto.Signer, *tpm.Signer, error) {
+	if c.TPM == "" {
+		key, err := wallet.DeviceKey(filepath.Join(c.Home, "storage", "device.key"))
+		return key, nil, err
 	}
-	claims := &claim.Loop{
-		Claimer: &claim.Claimer{Chain: p.chain}, Service: score.Storage, Devices: []uint64{device},
-		Above: p.ClaimAbove, Clock: p.Clock, Log: p.Log,
+	chip, err := tpm.OpenSigner(c.TPM, tpmLabel)
+	if err != nil {
+		return nil, nil, fmt.Errorf("taking the device key from %s: %w", c.TPM, err)
 	}
-	claiming, stop := context.WithCancel(ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_ = claims.Run(claiming) // ends with its context only
-	}()
+	return chip, chip, nil
+}
+
+// serve runs the node, with what goes on beside it: rewards are claimed, and the device stays attested by
+// its chip, if it has one.
+func (p *provider) serve(ctx context.Context, node *storagenode.Node, device uint64, chip *tpm.Signer) error {
+	var loops []func(context.Context) error // each ends with its context only
+	if !p.ClaimAbove.IsZero() {
+		loops = append(loops, (&claim.Loop{
+			Claimer: &claim.Claimer{Chain: p.chain}, Service: score.Storage, Devices: []uint64{device},
+			Above: p.ClaimAbove, Clock: p.Clock, Log: p.Log,
+		}).Run)
+	}
+	if chip != nil && p.Papers.Root != "" {
+		loops = append(loops, (&attestation.Loop{
+			Chain: p.chain, Chip: chip, Files: p.Papers, Device: device, Every: p.AttestEvery, Clock: p.Clock, Log: p.Log,
+		}).Run)
+	}
+	beside, stop := context.WithCancel(ctx)
+	var done sync.WaitGroup
+	for _, loop := range loops {
+		done.Go(func() { _ = loop(beside) })
+	}
 	err := node.Run(ctx)
 	stop()
-	<-done
+	done.Wait()
 	return err
 }
 
@@ -238,14 +272,16 @@ func size(dir string) (total uint64, err error) {
 type provider struct {
 	Config
 	chain *chainclient.Client
-	key   ed25519.PrivateKey
+	key   crypto.Signer
 }
-
-func (p *provider) public() ed25519.PublicKey { return p.key.Public().(ed25519.PublicKey) }
 
 // register returns the id of this key's device, which it registers if the chain has none.
 func (p *provider) register(ctx context.Context) (uint64, error) {
-	d, err := p.chain.DeviceByKey(ctx, p.public())
+	keyType, public, err := device.PublicKey(p.key.Public())
+	if err != nil {
+		return 0, err
+	}
+	d, err := p.chain.DeviceByKey(ctx, public)
 	switch {
 	case errors.Is(err, chainclient.ErrNotFound):
 	case err != nil:
@@ -281,11 +317,15 @@ func (p *provider) register(ctx context.Context) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
+	signature, err := device.Sign(rand.Reader, p.key, device.RegistrationBytes(chainID, p.chain.Address(), nonce))
+	if err != nil {
+		return 0, err
+	}
 	id, err := p.chain.Register(ctx, &devicev1.MsgRegister{
-		Pubkey: devicev1.PublicKey{Type: devicev1.KeyType_KEY_TYPE_ED25519, Key: p.public()},
+		Pubkey: devicev1.PublicKey{Type: devicev1.KeyType(keyType), Key: public},
 		Kind:   "storage", Model: "cairn", Region: p.Region, Endpoint: p.Node.Endpoint,
 		Bond:      sdk.Coin{Denom: chainclient.Denom, Amount: math.NewIntFromBigInt(p.Bond.Big())},
-		Signature: ed25519.Sign(p.key, device.RegistrationBytes(chainID, p.chain.Address(), nonce)),
+		Signature: signature,
 	})
 	if err != nil {
 		return 0, err
