@@ -382,3 +382,48 @@ func TestOnlyWhoProvesItselfEvictsTheOldConnection(t *testing.T) {
 	_, err = ocpp.Dial(b.wait(), d)
 	require.ErrorContains(t, err, "400")
 }
+
+func TestASessionMayBeginBeforeItIsSaidWhoPays(t *testing.T) {
+	b := newBench(t, nil)
+	r := b.raw("CP-1", ocpp.V201, func(s *csms.Station) { s.Connectors[0].Power = 0 })
+	o := b.order("CP-1", cairn(100), 0)
+	b.until("order", func() bool {
+		return r.call("Authorize", `{"idToken":{"idToken":%q,"type":"Central"}}`, o.Tag)["idTokenInfo"].(map[string]any)["status"] == "Accepted"
+	})
+	event := func(kind string, seq, register int, more string) map[string]any {
+		return r.call("TransactionEvent", `{"eventType":%q,"timestamp":%q,"triggerReason":"CablePluggedIn","seqNo":%d,"transactionInfo":{"transactionId":"t"},"evse":{"id":1},
+			"meterValue":[{"timestamp":%q,"sampledValue":[{"value":%d}]}]%s}`, kind, stamp(time.Now()), seq, stamp(time.Now()), register, more)
+	}
+	event("Started", 0, 1000, "")
+	answer := event("Updated", 1, 1000, fmt.Sprintf(`,"idToken":{"idToken":%q,"type":"Central"}`, o.Tag))
+	require.Equal(t, "Accepted", answer["idTokenInfo"].(map[string]any)["status"])
+	event("Updated", 2, 4000, "")
+	answer = event("Ended", 3, 6000, "")
+	require.NotNil(t, answer["totalCost"])
+	x := b.settled(o.ID)
+	require.Equal(t, grid.WattHours(5000), x.Settlement.Energy)
+	require.NotContains(t, x.Settlement.Reasons, csms.UnknownTag)
+}
+
+func TestALedgerThatLosesAnswersPaysOnce(t *testing.T) {
+	b := newBench(t, nil)
+	lost := make(map[string]bool)
+	b.ledger.Fault = func(what string, done bool) error { // every answer is lost once, the call done
+		if done && !lost[what] {
+			lost[what] = true
+			return errors.New("the answer was lost")
+		}
+		return nil
+	}
+	r := b.raw("CP-1", ocpp.V16, func(s *csms.Station) { s.Connectors[0].Power = 0 })
+	o := r.ordered(cairn(100))
+	id := r.start(o, time.Now(), 1000)
+	r.end(id, time.Now(), 2000, "")
+	b.settled(o.ID)
+	b.until("the outbox is empty", func() bool { return b.service.Status().Outbox == 0 })
+	require.Equal(t, cairn(3), b.ledger.Balance("owner"))
+	x, ok, err := b.service.Session(csms.SessionNo(id))
+	require.NoError(t, err)
+	require.True(t, ok)
+	require.Equal(t, csms.Settled, x.State)
+}

@@ -77,6 +77,10 @@ func (s *Session) verify(meters []MeterKey, power grid.Watts, used usedPages) (r
 				records, texts = append(records, held[i].Record), append(texts, held[i].text)
 			}
 			if out, err := ocmf.Settle(records, rules); err == nil {
+				if out.User.Assigned && Tag(out.User.ID).fold() != s.Tag.fold() {
+					s.remark(EvidenceBad) // another driver's
+					continue
+				}
 				return signedResult{out, m.Serial, texts}, true
 			} else if ocmf.ReasonOf(err) != ocmf.EndMissing && ocmf.ReasonOf(err) != ocmf.BeginMissing {
 				s.remark(EvidenceBad)
@@ -133,7 +137,7 @@ func candidates(n int) [][]int {
 // mostEnergy is what the connector can have delivered in the session, by our own clock where that is tighter; 0 for no
 // bound.
 func (s *Session) mostEnergy(power grid.Watts) grid.WattHours {
-	if power <= 0 || s.Stopped.IsZero() {
+	if power <= 0 || s.Stopped.IsZero() || !s.StartKnown {
 		return 0
 	}
 	return most(power, int64(s.duration()/time.Second))

@@ -100,10 +100,11 @@ func (s *Service) start(ctx context.Context, st *station, p permit, e startEvent
 	if _, ok := st.connector(e.connector); !ok {
 		x.remark(ConnectorUnknown)
 	}
-	if p.verdict != accepted {
-		x.remark(UnknownTag)
-	} else {
+	switch {
+	case p.verdict == accepted:
 		s.payer(c, st, x, p)
+	case e.tag != "": // in 2.0.1 a session may begin before anybody said who pays
+		x.remark(UnknownTag)
 	}
 	// A new start at a connector says that the former session there has ended, though its stop never came.
 	if old := st.at(e.connector); old != nil && e.connector > 0 {
@@ -354,6 +355,9 @@ func (s *Service) abandon(st *station, c *change, x *Session, now time.Time) {
 // orphan is a session whose start never arrived: known by its stop or by a value on the way. st.mu is held.
 func (s *Service) orphan(ctx context.Context, st *station, p permit, name string, version ocpp.Version, tag Tag, connector int, at ocpp.Time) (*Session, error) {
 	k := Key(sha256.Sum256(fmt.Appendf(nil, "orphan\x00%s\x00%s\x00%d\x00%s", st.ID, name, at.UnixMilli(), tag.fold())))
+	if connector == 0 && p.order != nil {
+		connector = p.order.Connector
+	}
 	e := startEvent{key: k, connector: connector, tag: tag, at: at, version: version, offline: true}
 	if version == ocpp.V201 {
 		e.stationTx = name

@@ -55,13 +55,14 @@ func TestRecordsThatDoNotHold(t *testing.T) {
 	type station struct {
 		m      *chargepoint.Meter
 		at     time.Time
+		user   string
 		record string
 	}
 	good := func(t *testing.T, s *station) {
 		s.m.Begin(s.at)
 		s.m.Register += 4_000
 		var err error
-		s.record, err = s.m.End(s.at.Add(30*time.Minute), "driver")
+		s.record, err = s.m.End(s.at.Add(30*time.Minute), s.user)
 		require.NoError(t, err)
 	}
 	for name, spoil := range map[string]func(t *testing.T, s *station){
@@ -83,7 +84,8 @@ func TestRecordsThatDoNotHold(t *testing.T) {
 			require.NoError(t, err)
 			s.record = string(wrapped)
 		},
-		"another meter": func(t *testing.T, s *station) { s.m = meter(t, "M-2", chargepoint.P256); good(t, s) },
+		"another driver's": func(t *testing.T, s *station) { s.user = "SOMEBODY ELSE"; good(t, s) },
+		"another meter":    func(t *testing.T, s *station) { s.m = meter(t, "M-2", chargepoint.P256); good(t, s) },
 		"a bare hash": func(t *testing.T, s *station) {
 			good(t, s)
 			i := strings.LastIndex(s.record, `"SD":"`)
@@ -132,7 +134,7 @@ func TestARecordIsBilledOnce(t *testing.T) {
 	at := time.Now()
 	m.Begin(at)
 	m.Register += 4_000
-	record, err := m.End(at.Add(time.Second), "driver")
+	record, err := m.End(at.Add(time.Second), "")
 	require.NoError(t, err)
 	quoted, err := json.Marshal(record)
 	require.NoError(t, err)

@@ -75,6 +75,8 @@ func (s *Service) enforce(ctx context.Context, st *station, c *change, x *Sessio
 	energy := register - x.MeterStart
 	var why Reason
 	switch {
+	case x.Order == 0 && x.Grant == 0 && x.Tag == "":
+		return // who pays may still be said
 	case x.Order == 0 && x.Grant == 0:
 		why = UnknownTag
 	case x.MaxEnergy > 0 && energy >= x.MaxEnergy:

@@ -129,6 +129,11 @@ func (s *Service) start16(ctx context.Context, st *station, q *v16.StartTransact
 	if err != nil {
 		return nil, err
 	}
+	if q.ReservationID != nil {
+		if err := s.endReservation(st, *q.ReservationID); err != nil {
+			return nil, err
+		}
+	}
 	return &v16.StartTransactionResponse{TransactionID: int(x.No), IDTagInfo: tagInfo(says)}, nil
 }
 

@@ -82,7 +82,7 @@ func (m *Meter) PublicKey() string { return m.public }
 // Begin notes where a session starts.
 func (m *Meter) Begin(at time.Time) { m.begin = &reading{at, m.Register} }
 
-// End is the signed record of a session from Begin until now, for a user; "" without a Begin.
+// End is the signed record of a session from Begin until now, for a user or nobody; "" without a Begin.
 func (m *Meter) End(at time.Time, user string) (string, error) {
 	if m.begin == nil {
 		return "", nil
@@ -109,7 +109,7 @@ func (m *Meter) End(at time.Time, user string) (string, error) {
 	payload, err := json.Marshal(map[string]any{
 		"FV": "1.0", "GI": "Cairn simulator", "GS": m.Serial, "GV": "1", "PG": fmt.Sprintf("T%d", m.page),
 		"MV": "Cairn", "MM": "simulated", "MS": m.Serial, "MF": "1",
-		"IS": true, "IL": "VERIFIED", "IF": []string{}, "IT": "CENTRAL", "ID": user,
+		"IS": user != "", "IL": "VERIFIED", "IF": []string{}, "IT": "CENTRAL", "ID": user,
 		"CT": "EVSEID", "CI": "sim", "RD": []line{reading(b, "B"), reading(struct {
 			at       time.Time
 			register grid.WattHours

@@ -103,8 +103,6 @@ type session struct {
 type message struct {
 	action string
 	call   func(ctx context.Context, c *ocpp.Conn) error
-	ready  func() bool
-	tries  int
 }
 
 // New makes a station that is not yet connected.

@@ -44,7 +44,7 @@ type Mux[P any] struct {
 }
 
 // On has f answer calls that carry a Q.
-func On[P any, Q any, PQ interface {
+func On[P, Q any, PQ interface {
 	*Q
 	Request[R]
 }, R any](m *Mux[P], f func(ctx context.Context, peer P, request PQ) (*R, error)) {

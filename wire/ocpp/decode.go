@@ -3,6 +3,7 @@ package ocpp
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -149,7 +150,8 @@ func (p *plan) checkPresence(payload []byte) error {
 		return nil
 	})
 	if err != nil {
-		if refusal, ok := err.(*Error); ok {
+		var refusal *Error
+		if errors.As(err, &refusal) {
 			return refusal
 		}
 		return Refuse(FormationViolation, "payload: %v", err)

@@ -50,7 +50,7 @@ func Dial(ctx context.Context, config DialConfig) (*Conn, error) {
 		header.Set("Authorization", "Basic "+token)
 	}
 	target := strings.TrimSuffix(config.URL, "/") + "/" + url.PathEscape(config.Station)
-	ws, response, err := d.DialContext(ctx, target, header)
+	ws, response, err := d.DialContext(ctx, target, header) //nolint:bodyclose // its body is a copy in memory that needs no closing (websocket.Dialer)
 	if err != nil {
 		if response != nil && response.StatusCode != http.StatusSwitchingProtocols {
 			return nil, fmt.Errorf("connecting %s: %w", config.Station, &RefusedError{response.StatusCode})

@@ -262,10 +262,27 @@ func TestTags(t *testing.T) {
 		}
 	}
 	for _, m := range []any{
-		v16.StartTransaction{}, v16.StopTransaction{}, v16.MeterValues{}, v16.SetChargingProfile{}, v16.RemoteStartTransaction{}, v16.SendLocalList{},
-		v16.SignedUpdateFirmware{}, v16.GetLog{}, v16.InstallCertificate{}, v16.GetConfigurationResponse{}, v16.GetCompositeScheduleResponse{},
-		v201.TransactionEventRequest{}, v201.TransactionEventResponse{}, v201.NotifyReportRequest{}, v201.SetChargingProfileRequest{}, v201.NotifyEventRequest{},
-		v201.SetNetworkProfileRequest{}, v201.NotifyEVChargingNeedsRequest{}, v201.UpdateFirmwareRequest{}, v201.AuthorizeRequest{}, v201.SetDisplayMessageRequest{},
+		v16.StartTransaction{},
+		v16.StopTransaction{},
+		v16.MeterValues{},
+		v16.SetChargingProfile{},
+		v16.RemoteStartTransaction{},
+		v16.SendLocalList{},
+		v16.SignedUpdateFirmware{},
+		v16.GetLog{},
+		v16.InstallCertificate{},
+		v16.GetConfigurationResponse{},
+		v16.GetCompositeScheduleResponse{},
+		v201.TransactionEventRequest{},
+		v201.TransactionEventResponse{},
+		v201.NotifyReportRequest{},
+		v201.SetChargingProfileRequest{},
+		v201.NotifyEventRequest{},
+		v201.SetNetworkProfileRequest{},
+		v201.NotifyEVChargingNeedsRequest{},
+		v201.UpdateFirmwareRequest{},
+		v201.AuthorizeRequest{},
+		v201.SetDisplayMessageRequest{},
 	} {
 		walk(reflect.TypeOf(m))
 	}
