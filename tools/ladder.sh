@@ -8,6 +8,8 @@ echo "== real clients, large: 1 GiB multipart, 10,000 objects"
 go test -count=1 -timeout 60m -run 'TestClients' -v ./test/network
 echo "== kill -9: a third of the nodes; gateway, node and chain at random, $CAIRN_ROUNDS rounds"
 go test -count=1 -timeout 180m -run 'TestFourOfTwelveKilled|TestRandomKills' -v ./test/network
+echo "== a node that dropped data and left it out of its tree is found by a receipt, and nobody else is at fault"
+CAIRN_POSSESSION=1 go test -count=1 -timeout 60m -run 'TestDroppedPieces' -v ./test/network
 echo "== an upgrade by vote of a live network, five times (here and not in CI: it builds two programs and takes minutes, and"
 echo "   of some 20 runs one stalled at its end for a reason not known; on failure it shows what consensus waits for)"
 CAIRN_UPGRADE=1 go test -count=5 -timeout 60m -run 'TestSoftwareUpgradeOfALiveNetwork' -v ./test/network
