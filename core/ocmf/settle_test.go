@@ -207,6 +207,11 @@ func TestEveryByteCounts(t *testing.T) {
 }
 
 func TestReasonsHaveNamesAndSentences(t *testing.T) {
+	for reason, number := range map[Reason]uint8{SignatureInvalid: 12, MeterDiffers: 13, EnergyExceeded: 29, reasons: 30} { // docs/format/ocmf.md
+		if uint8(reason) != number {
+			t.Errorf("%s is %d, was %d", reason, reason, number)
+		}
+	}
 	seen := map[string]bool{}
 	for r := Accepted; r < reasons; r++ {
 		if r.String() == "" || seen[r.String()] || !strings.HasSuffix(r.Text(), ".") {
