@@ -14,4 +14,13 @@ const (
 	gasTariffByte = 2
 	// gasPeriod is for pricing one period.
 	gasPeriod = 200
+	// gasFrame is for one frame or receipt: reading, and a signature on the slowest curve
+	// (core/meter's BenchmarkIngest: 214 µs with secp256k1).
+	gasFrame = 36_000
+	// gasReplay and gasLeaf are for settling an hour again: core/community's BenchmarkSettle takes
+	// 4.7 ms for 512 leaves and as many accounts.
+	gasReplay = 200_000
+	gasLeaf   = 1_200
+	// gasHour is for removing one commit.
+	gasHour = 5_000
 )

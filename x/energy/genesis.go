@@ -13,7 +13,10 @@ import (
 
 // DefaultGenesis is the genesis of a chain that starts without data.
 func DefaultGenesis() *energyv1.GenesisState {
-	return &energyv1.GenesisState{Params: DefaultParams(), NextTariff: 1, NextSession: 1}
+	return &energyv1.GenesisState{
+		Params: DefaultParams(), NextTariff: 1, NextSession: 1,
+		Communities: energyv1.CommunityState{NextCommunity: 1, NextDemand: 1},
+	}
 }
 
 // ValidateGenesis checks a genesis as far as it can be without a store.
@@ -85,7 +88,7 @@ func ValidateGenesis(g *energyv1.GenesisState) error {
 			return errorsmod.Wrapf(ErrGenesis, "page_marks[%d]: want ascending meters", i)
 		}
 	}
-	return nil
+	return checkCommunities(g.Communities)
 }
 
 // checkSession holds a session to what messages can have made: its money adds up.
@@ -188,7 +191,7 @@ func (k *Keeper) InitGenesis(ctx context.Context, g *energyv1.GenesisState) erro
 			return errorsmod.Wrapf(err, "writing mark of meter %x", m.Meter)
 		}
 	}
-	return nil
+	return k.initCommunities(ctx, g.Communities)
 }
 
 // ExportGenesis reads the whole state; InitGenesis of it restores the same state.
@@ -204,7 +207,27 @@ func (k *Keeper) ExportGenesis(ctx context.Context) (*energyv1.GenesisState, err
 	if g.NextSession, err = k.nextSession.Peek(ctx); err != nil {
 		return nil, errorsmod.Wrap(err, "reading next_session")
 	}
+	e := &g.Communities
+	if e.NextCommunity, err = k.nextCommunity.Peek(ctx); err != nil {
+		return nil, errorsmod.Wrap(err, "reading next_community")
+	}
+	if e.NextDemand, err = k.nextDemand.Peek(ctx); err != nil {
+		return nil, errorsmod.Wrap(err, "reading next_demand")
+	}
 	for _, read := range []func() error{
+		func() error { return all(ctx, k.communities, &e.Communities) },
+		func() error { return all(ctx, k.terms, &e.Terms) },
+		func() error { return all[hourKey, energyv1.Member](ctx, k.members, &e.Members) },
+		func() error { return all(ctx, k.standings, &e.Standings) },
+		func() error { return all(ctx, k.money, &e.Funds) },
+		func() error { return all(ctx, k.hours, &e.Hours) },
+		func() error { return all(ctx, k.demands, &e.Demands) },
+		func() error {
+			return k.doubles.Walk(ctx, nil, func(key hourKey) (bool, error) {
+				e.Doubles = append(e.Doubles, energyv1.DoubleFrame{Device: key.K1(), Hour: key.K2()})
+				return false, nil
+			})
+		},
 		func() error { return all(ctx, k.stations, &g.Stations) },
 		func() error { return all(ctx, k.tariffs, &g.Tariffs) },
 		func() error { return all[uint64, energyv1.Session](ctx, k.sessions, &g.Sessions) },

@@ -19,6 +19,7 @@ func (k *Keeper) Invariants() []modkit.Invariant {
 		{Name: "INV-ENERGY-SESSION", Check: k.checkState},
 		{Name: "INV-ENERGY-PAGE", Check: k.checkPages},
 		{Name: "INV-ENERGY-QUEUE", Check: k.checkQueue},
+		{Name: "INV-ENERGY-FUNDS", Check: k.checkFunds},
 	}
 }
 
@@ -37,7 +38,8 @@ func held(s energyv1.Session) math.Int {
 	return sum
 }
 
-// checkEscrow: INV-ENERGY-ESCROW: what sessions hold adds up to no more than the module account has.
+// checkEscrow: INV-ENERGY-ESCROW: what sessions, communities and demands hold adds up to no more than
+// the module account has.
 func (k *Keeper) checkEscrow(ctx context.Context) error {
 	owed := math.ZeroInt()
 	if err := k.sessions.Walk(ctx, nil, func(_ uint64, s energyv1.Session) (bool, error) {
@@ -46,8 +48,20 @@ func (k *Keeper) checkEscrow(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
+	if err := k.communities.Walk(ctx, nil, func(_ uint64, c energyv1.Community) (bool, error) {
+		owed = owed.Add(c.PaidIn).Sub(c.PaidOut)
+		return false, nil
+	}); err != nil {
+		return err
+	}
+	if err := k.demands.Walk(ctx, nil, func(_ uint64, d energyv1.Demand) (bool, error) {
+		owed = owed.Add(d.Deposit.Amount)
+		return false, nil
+	}); err != nil {
+		return err
+	}
 	if has := k.bank.GetBalance(ctx, k.account, price.Denom); has.Amount.LT(owed) {
-		return fmt.Errorf("sessions hold %s, the module account %s", owed, has)
+		return fmt.Errorf("sessions, communities and demands hold %s, the module account %s", owed, has)
 	}
 	return nil
 }
@@ -113,4 +127,35 @@ func (k *Keeper) checkQueue(ctx context.Context) error {
 		return fmt.Errorf("%d sessions, %d deadlines", sessions, waiting)
 	}
 	return nil
+}
+
+// checkFunds: INV-ENERGY-FUNDS: what accounts paid in and were paid adds up to what their community
+// says, nothing pays out more than came in, and the newest standing of each says the same.
+func (k *Keeper) checkFunds(ctx context.Context) error {
+	in, out := make(map[uint64]math.Int), make(map[uint64]math.Int)
+	if err := k.communities.Walk(ctx, nil, func(id uint64, c energyv1.Community) (bool, error) {
+		in[id], out[id] = c.PaidIn, c.PaidOut
+		if c.PaidOut.GT(c.PaidIn) {
+			return true, fmt.Errorf("community %d paid out %s of %s", id, c.PaidOut, c.PaidIn)
+		}
+		return false, nil
+	}); err != nil {
+		return err
+	}
+	if err := k.money.Walk(ctx, nil, func(_ hourKey, f energyv1.Funds) (bool, error) {
+		in[f.Community], out[f.Community] = in[f.Community].Sub(f.PaidIn), out[f.Community].Sub(f.PaidOut)
+		s, err := k.standing(ctx, f.Community, f.Account, 1<<62)
+		if err == nil && (!s.PaidIn.Equal(f.PaidIn) || !s.Withdrawn.Equal(f.PaidOut.Add(f.Pending))) {
+			err = fmt.Errorf("account %d has %s in and %s out, its standing says %s and %s", f.Account, f.PaidIn, f.PaidOut, s.PaidIn, s.Withdrawn)
+		}
+		return err != nil, err
+	}); err != nil {
+		return err
+	}
+	return k.communities.Walk(ctx, nil, func(id uint64, _ energyv1.Community) (bool, error) {
+		if !in[id].IsZero() || !out[id].IsZero() {
+			return true, fmt.Errorf("community %d: accounts lack %s in and %s out", id, in[id], out[id])
+		}
+		return false, nil
+	})
 }

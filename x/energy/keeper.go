@@ -1,5 +1,5 @@
 // Package energy keeps on chain what the energy vertical settles: charging sessions, from locked
-// money to the bill that a signed meter record proves.
+// money to the bill that a signed meter record proves, and the hours in which neighbours trade.
 //
 // # Charging
 //
@@ -19,6 +19,15 @@
 // signed by the key that the connector's meter was registered with before the session, name no other
 // user than the session's tag, and hold no page that was billed before. What is due beyond the escrow
 // is not taken.
+//
+// # Communities
+//
+// Each hour a community's aggregator commits to the root over its meters' leaves and to that over its
+// accounts. Who doubts it has a window to show, from data that the aggregator must serve, that a leaf
+// does not follow from its frames, the accounts not from the leaves, or that a frame with a receipt is
+// missing: the chain computes that one thing again by core/meter and core/community. What an hour
+// follows from (terms, memberships, limits, deposits) is kept by hour and changes with the next one
+// only. docs/spec/energy.md.
 //
 // What has a deadline stands in one queue ordered by time, worked off at the end of a block up to a
 // number of entries; anyone can have one of them done at once (CloseSession).
@@ -40,6 +49,7 @@ import (
 	"errors"
 
 	"cosmossdk.io/collections"
+	collcodec "cosmossdk.io/collections/codec"
 	"cosmossdk.io/core/address"
 	"cosmossdk.io/core/store"
 	errorsmod "cosmossdk.io/errors"
@@ -83,30 +93,64 @@ type Keeper struct {
 	marks collections.Map[[]byte, energyv1.PageMark] // by meter
 	// deadlines is the queue of what is to be done at a time; see deadline.go.
 	deadlines collections.KeySet[deadlineKey]
+
+	communities   collections.Map[uint64, energyv1.Community]
+	nextCommunity collections.Sequence
+	terms         collections.Map[hourKey, energyv1.Terms] // by community and first hour
+	// members by device and first hour.
+	members    *collections.IndexedMap[hourKey, energyv1.Member, memberIndexes]
+	standings  collections.Map[standingKey, energyv1.Standing]
+	money      collections.Map[hourKey, energyv1.Funds] // by community and account
+	hours      collections.Map[hourKey, energyv1.Hour]  // by community and hour
+	demands    collections.Map[uint64, energyv1.Demand]
+	nextDemand collections.Sequence
+	doubles    collections.KeySet[hourKey] // device and hour that it was punished for
 }
 
 type (
 	runKey      = collections.Pair[[]byte, uint64]
 	deadlineKey = collections.Pair[int64, uint64] // Unix seconds, session
+	hourKey     = collections.Pair[uint64, uint64]
+	standingKey = collections.Triple[uint64, uint64, uint64] // community, account, first hour
 )
 
 var (
-	paramsPrefix          = collections.NewPrefix(0)
-	stationsPrefix        = collections.NewPrefix(1)
-	tariffsPrefix         = collections.NewPrefix(2)
-	nextTariffPrefix      = collections.NewPrefix(3)
-	sessionsPrefix        = collections.NewPrefix(4)
-	sessionsStationPrefix = collections.NewPrefix(5)
-	sessionsDriverPrefix  = collections.NewPrefix(6)
-	nextSessionPrefix     = collections.NewPrefix(7)
-	runsPrefix            = collections.NewPrefix(8)
-	marksPrefix           = collections.NewPrefix(9)
-	deadlinesPrefix       = collections.NewPrefix(10)
+	paramsPrefix           = collections.NewPrefix(0)
+	stationsPrefix         = collections.NewPrefix(1)
+	tariffsPrefix          = collections.NewPrefix(2)
+	nextTariffPrefix       = collections.NewPrefix(3)
+	sessionsPrefix         = collections.NewPrefix(4)
+	sessionsStationPrefix  = collections.NewPrefix(5)
+	sessionsDriverPrefix   = collections.NewPrefix(6)
+	nextSessionPrefix      = collections.NewPrefix(7)
+	runsPrefix             = collections.NewPrefix(8)
+	marksPrefix            = collections.NewPrefix(9)
+	deadlinesPrefix        = collections.NewPrefix(10)
+	communitiesPrefix      = collections.NewPrefix(11)
+	nextCommunityPrefix    = collections.NewPrefix(12)
+	termsPrefix            = collections.NewPrefix(13)
+	membersPrefix          = collections.NewPrefix(14)
+	standingsPrefix        = collections.NewPrefix(15)
+	moneyPrefix            = collections.NewPrefix(16)
+	hoursPrefix            = collections.NewPrefix(17)
+	demandsPrefix          = collections.NewPrefix(18)
+	nextDemandPrefix       = collections.NewPrefix(19)
+	doublesPrefix          = collections.NewPrefix(20)
+	membersCommunityPrefix = collections.NewPrefix(21)
 )
 
 type sessionIndexes struct {
 	Station *modkit.Multi[uint64, uint64, energyv1.Session]
 	Driver  *modkit.Multi[string, uint64, energyv1.Session]
+}
+
+type memberIndexes struct {
+	Community *modkit.Multi[uint64, hourKey, energyv1.Member]
+}
+
+// IndexesList implements collections.Indexes.
+func (i memberIndexes) IndexesList() []collections.Index[hourKey, energyv1.Member] {
+	return []collections.Index[hourKey, energyv1.Member]{i.Community}
 }
 
 // IndexesList implements collections.Indexes.
@@ -136,6 +180,9 @@ func NewKeeper(deps Deps) *Keeper {
 	var (
 		schema = collections.NewSchemaBuilder(deps.Store)
 		cdc    = deps.Codec
+		pair   = func(first, second string) collcodec.KeyCodec[hourKey] {
+			return collections.NamedPairKeyCodec(first, collections.Uint64Key, second, collections.Uint64Key)
+		}
 	)
 	k := &Keeper{
 		bank: deps.Bank, devices: deps.Devices, rewards: deps.Rewards,
@@ -160,6 +207,21 @@ func NewKeeper(deps Deps) *Keeper {
 		marks: collections.NewMap(schema, marksPrefix, "page_marks", collections.BytesKey, codec.CollValue[energyv1.PageMark](cdc)),
 		deadlines: collections.NewKeySet(schema, deadlinesPrefix, "deadlines",
 			collections.NamedPairKeyCodec("at", collections.Int64Key, "session", collections.Uint64Key)),
+
+		communities:   collections.NewMap(schema, communitiesPrefix, "communities", collections.Uint64Key, codec.CollValue[energyv1.Community](cdc)),
+		nextCommunity: collections.NewSequence(schema, nextCommunityPrefix, "next_community"),
+		terms:         collections.NewMap(schema, termsPrefix, "terms", pair("community", "since"), codec.CollValue[energyv1.Terms](cdc)),
+		members: collections.NewIndexedMap(schema, membersPrefix, "members", pair("device", "since"), codec.CollValue[energyv1.Member](cdc),
+			memberIndexes{Community: modkit.NewMulti(schema, membersCommunityPrefix, "members_by_community", collections.Uint64Key, pair("device", "since"),
+				func(_ hourKey, m energyv1.Member) (uint64, error) { return m.Community, nil })}),
+		standings: collections.NewMap(schema, standingsPrefix, "standings",
+			collections.NamedTripleKeyCodec("community", collections.Uint64Key, "account", collections.Uint64Key, "since", collections.Uint64Key),
+			codec.CollValue[energyv1.Standing](cdc)),
+		money:      collections.NewMap(schema, moneyPrefix, "funds", pair("community", "account"), codec.CollValue[energyv1.Funds](cdc)),
+		hours:      collections.NewMap(schema, hoursPrefix, "hours", pair("community", "hour"), codec.CollValue[energyv1.Hour](cdc)),
+		demands:    collections.NewMap(schema, demandsPrefix, "demands", collections.Uint64Key, codec.CollValue[energyv1.Demand](cdc)),
+		nextDemand: collections.NewSequence(schema, nextDemandPrefix, "next_demand"),
+		doubles:    collections.NewKeySet(schema, doublesPrefix, "doubles", pair("device", "hour")),
 	}
 	if k.Schema, err = schema.Build(); err != nil {
 		panic(err)

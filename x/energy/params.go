@@ -6,6 +6,7 @@ import (
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	energyv1 "github.com/cairn-network/cairn/api/cairn/energy/v1"
+	"github.com/cairn-network/cairn/core/community"
 	"github.com/cairn-network/cairn/core/price"
 )
 
@@ -47,26 +48,46 @@ func DefaultParams() energyv1.Params {
 		StationBond:       math.ZeroInt(),
 		DeadlinesPerBlock: 200,
 		RetainSeconds:     400 * 24 * 3600, // past the year that earnings are declared for
+	}, Community: energyv1.CommunityParams{
+		MaxMembers:       community.MaxMembers,
+		CommitSeconds:    2 * 3600,
+		ChallengeSeconds: 24 * 3600,
+		AnswerSeconds:    6 * 3600,
+		DemandDeposit:    cairn(1),
+		AggregatorBond:   math.ZeroInt(),
+		SlashBps:         5_000,
+		DoubleBps:        1_000,
+		BountyBps:        2_000,
+		RetainHours:      31 * 24,
 	}}
 }
 
 // validateParams refuses, naming the field, params that could stop the chain or strand money.
 func validateParams(p energyv1.Params) error {
-	c := p.Charging
+	c, e := p.Charging, p.Community
 	for _, bound := range []struct {
 		name                   string
 		value, least, greatest int64
 	}{
-		{"fee_bps", int64(c.FeeBps), 0, maxFeeBps},
-		{"start_seconds", c.StartSeconds, minStartSeconds, maxStartSeconds},
-		{"bill_seconds", c.BillSeconds, minBillSeconds, maxBillSeconds},
-		{"hold_seconds", c.HoldSeconds, minHoldSeconds, maxHoldSeconds},
-		{"answer_seconds", c.AnswerSeconds, minAnswerSeconds, maxAnswerSeconds},
-		{"deadlines_per_block", int64(c.DeadlinesPerBlock), 1, maxDeadlines},
-		{"retain_seconds", c.RetainSeconds, minRetainSeconds, maxRetainSeconds},
+		{"charging.fee_bps", int64(c.FeeBps), 0, maxFeeBps},
+		{"charging.start_seconds", c.StartSeconds, minStartSeconds, maxStartSeconds},
+		{"charging.bill_seconds", c.BillSeconds, minBillSeconds, maxBillSeconds},
+		{"charging.hold_seconds", c.HoldSeconds, minHoldSeconds, maxHoldSeconds},
+		{"charging.answer_seconds", c.AnswerSeconds, minAnswerSeconds, maxAnswerSeconds},
+		{"charging.deadlines_per_block", int64(c.DeadlinesPerBlock), 1, maxDeadlines},
+		{"charging.retain_seconds", c.RetainSeconds, minRetainSeconds, maxRetainSeconds},
+		{"community.max_members", int64(e.MaxMembers), 1, community.MaxMembers},
+		{"community.commit_seconds", e.CommitSeconds, 60, 7 * 24 * 3600},
+		{"community.challenge_seconds", e.ChallengeSeconds, 60, 14 * 24 * 3600},
+		{"community.answer_seconds", e.AnswerSeconds, 60, 7 * 24 * 3600},
+		{"community.slash_bps", int64(e.SlashBps), 0, wholeBps},
+		{"community.double_bps", int64(e.DoubleBps), 0, wholeBps},
+		// Something must be burned, or an aggregator could report itself for nothing.
+		{"community.bounty_bps", int64(e.BountyBps), 0, wholeBps / 2},
+		{"community.retain_hours", int64(e.RetainHours), 1, 366 * 24},
 	} {
 		if bound.value < bound.least || bound.value > bound.greatest {
-			return errorsmod.Wrapf(ErrParams, "charging.%s %d: want %d to %d", bound.name, bound.value, bound.least, bound.greatest)
+			return errorsmod.Wrapf(ErrParams, "%s %d: want %d to %d", bound.name, bound.value, bound.least, bound.greatest)
 		}
 	}
 	for _, amount := range []struct {
@@ -78,12 +99,14 @@ func validateParams(p energyv1.Params) error {
 		{"max_unsigned", c.MaxUnsigned, price.Denom},
 		{"dispute_deposit", c.DisputeDeposit.Amount, c.DisputeDeposit.Denom},
 		{"station_bond", c.StationBond, price.Denom},
+		{"demand_deposit", e.DemandDeposit.Amount, e.DemandDeposit.Denom},
+		{"aggregator_bond", e.AggregatorBond, price.Denom},
 	} {
 		if amount.denom != price.Denom {
-			return errorsmod.Wrapf(ErrParams, "charging.%s in %q: want %s", amount.name, amount.denom, price.Denom)
+			return errorsmod.Wrapf(ErrParams, "%s in %q: want %s", amount.name, amount.denom, price.Denom)
 		}
 		if _, err := parseAmount(amount.name, amount.value); err != nil {
-			return errorsmod.Wrapf(ErrParams, "charging.%s", err)
+			return errorsmod.Wrapf(ErrParams, "%s", err)
 		}
 	}
 	if !c.MaxEscrow.Amount.IsPositive() {

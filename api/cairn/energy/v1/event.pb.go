@@ -359,49 +359,511 @@ func (m *EventSessionBilled) GetSigned() bool {
 	return false
 }
 
+type EventCommunity struct {
+	Community uint64 `protobuf:"varint,1,opt,name=community,proto3" json:"community,omitempty"`
+	// First hour of its terms.
+	Since uint64 `protobuf:"varint,2,opt,name=since,proto3" json:"since,omitempty"`
+}
+
+func (m *EventCommunity) Reset()         { *m = EventCommunity{} }
+func (m *EventCommunity) String() string { return proto.CompactTextString(m) }
+func (*EventCommunity) ProtoMessage()    {}
+func (*EventCommunity) Descriptor() ([]byte, []int) {
+	return fileDescriptor_0954060d5941e5f6, []int{5}
+}
+func (m *EventCommunity) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *EventCommunity) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_EventCommunity.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *EventCommunity) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_EventCommunity.Merge(m, src)
+}
+func (m *EventCommunity) XXX_Size() int {
+	return m.Size()
+}
+func (m *EventCommunity) XXX_DiscardUnknown() {
+	xxx_messageInfo_EventCommunity.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_EventCommunity proto.InternalMessageInfo
+
+func (m *EventCommunity) GetCommunity() uint64 {
+	if m != nil {
+		return m.Community
+	}
+	return 0
+}
+
+func (m *EventCommunity) GetSince() uint64 {
+	if m != nil {
+		return m.Since
+	}
+	return 0
+}
+
+type EventMember struct {
+	Community uint64 `protobuf:"varint,1,opt,name=community,proto3" json:"community,omitempty"`
+	Device    uint64 `protobuf:"varint,2,opt,name=device,proto3" json:"device,omitempty"`
+	Since     uint64 `protobuf:"varint,3,opt,name=since,proto3" json:"since,omitempty"`
+	Until     uint64 `protobuf:"varint,4,opt,name=until,proto3" json:"until,omitempty"`
+}
+
+func (m *EventMember) Reset()         { *m = EventMember{} }
+func (m *EventMember) String() string { return proto.CompactTextString(m) }
+func (*EventMember) ProtoMessage()    {}
+func (*EventMember) Descriptor() ([]byte, []int) {
+	return fileDescriptor_0954060d5941e5f6, []int{6}
+}
+func (m *EventMember) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *EventMember) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_EventMember.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *EventMember) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_EventMember.Merge(m, src)
+}
+func (m *EventMember) XXX_Size() int {
+	return m.Size()
+}
+func (m *EventMember) XXX_DiscardUnknown() {
+	xxx_messageInfo_EventMember.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_EventMember proto.InternalMessageInfo
+
+func (m *EventMember) GetCommunity() uint64 {
+	if m != nil {
+		return m.Community
+	}
+	return 0
+}
+
+func (m *EventMember) GetDevice() uint64 {
+	if m != nil {
+		return m.Device
+	}
+	return 0
+}
+
+func (m *EventMember) GetSince() uint64 {
+	if m != nil {
+		return m.Since
+	}
+	return 0
+}
+
+func (m *EventMember) GetUntil() uint64 {
+	if m != nil {
+		return m.Until
+	}
+	return 0
+}
+
+type EventFunds struct {
+	Community uint64 `protobuf:"varint,1,opt,name=community,proto3" json:"community,omitempty"`
+	Account   uint64 `protobuf:"varint,2,opt,name=account,proto3" json:"account,omitempty"`
+	// "deposit", "withdraw" or "claim".
+	What   string     `protobuf:"bytes,3,opt,name=what,proto3" json:"what,omitempty"`
+	Amount types.Coin `protobuf:"bytes,4,opt,name=amount,proto3" json:"amount"`
+}
+
+func (m *EventFunds) Reset()         { *m = EventFunds{} }
+func (m *EventFunds) String() string { return proto.CompactTextString(m) }
+func (*EventFunds) ProtoMessage()    {}
+func (*EventFunds) Descriptor() ([]byte, []int) {
+	return fileDescriptor_0954060d5941e5f6, []int{7}
+}
+func (m *EventFunds) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *EventFunds) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_EventFunds.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *EventFunds) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_EventFunds.Merge(m, src)
+}
+func (m *EventFunds) XXX_Size() int {
+	return m.Size()
+}
+func (m *EventFunds) XXX_DiscardUnknown() {
+	xxx_messageInfo_EventFunds.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_EventFunds proto.InternalMessageInfo
+
+func (m *EventFunds) GetCommunity() uint64 {
+	if m != nil {
+		return m.Community
+	}
+	return 0
+}
+
+func (m *EventFunds) GetAccount() uint64 {
+	if m != nil {
+		return m.Account
+	}
+	return 0
+}
+
+func (m *EventFunds) GetWhat() string {
+	if m != nil {
+		return m.What
+	}
+	return ""
+}
+
+func (m *EventFunds) GetAmount() types.Coin {
+	if m != nil {
+		return m.Amount
+	}
+	return types.Coin{}
+}
+
+type EventHourCommitted struct {
+	Community uint64 `protobuf:"varint,1,opt,name=community,proto3" json:"community,omitempty"`
+	Hour      uint64 `protobuf:"varint,2,opt,name=hour,proto3" json:"hour,omitempty"`
+	// core/meter.State of each slot.
+	States []uint32 `protobuf:"varint,3,rep,packed,name=states,proto3" json:"states,omitempty"`
+}
+
+func (m *EventHourCommitted) Reset()         { *m = EventHourCommitted{} }
+func (m *EventHourCommitted) String() string { return proto.CompactTextString(m) }
+func (*EventHourCommitted) ProtoMessage()    {}
+func (*EventHourCommitted) Descriptor() ([]byte, []int) {
+	return fileDescriptor_0954060d5941e5f6, []int{8}
+}
+func (m *EventHourCommitted) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *EventHourCommitted) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_EventHourCommitted.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *EventHourCommitted) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_EventHourCommitted.Merge(m, src)
+}
+func (m *EventHourCommitted) XXX_Size() int {
+	return m.Size()
+}
+func (m *EventHourCommitted) XXX_DiscardUnknown() {
+	xxx_messageInfo_EventHourCommitted.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_EventHourCommitted proto.InternalMessageInfo
+
+func (m *EventHourCommitted) GetCommunity() uint64 {
+	if m != nil {
+		return m.Community
+	}
+	return 0
+}
+
+func (m *EventHourCommitted) GetHour() uint64 {
+	if m != nil {
+		return m.Hour
+	}
+	return 0
+}
+
+func (m *EventHourCommitted) GetStates() []uint32 {
+	if m != nil {
+		return m.States
+	}
+	return nil
+}
+
+// EventHourRejected says that a commit was shown to be false: it and all later ones are gone.
+type EventHourRejected struct {
+	Community uint64     `protobuf:"varint,1,opt,name=community,proto3" json:"community,omitempty"`
+	Hour      uint64     `protobuf:"varint,2,opt,name=hour,proto3" json:"hour,omitempty"`
+	Reason    string     `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	Slashed   types.Coin `protobuf:"bytes,4,opt,name=slashed,proto3" json:"slashed"`
+}
+
+func (m *EventHourRejected) Reset()         { *m = EventHourRejected{} }
+func (m *EventHourRejected) String() string { return proto.CompactTextString(m) }
+func (*EventHourRejected) ProtoMessage()    {}
+func (*EventHourRejected) Descriptor() ([]byte, []int) {
+	return fileDescriptor_0954060d5941e5f6, []int{9}
+}
+func (m *EventHourRejected) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *EventHourRejected) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_EventHourRejected.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *EventHourRejected) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_EventHourRejected.Merge(m, src)
+}
+func (m *EventHourRejected) XXX_Size() int {
+	return m.Size()
+}
+func (m *EventHourRejected) XXX_DiscardUnknown() {
+	xxx_messageInfo_EventHourRejected.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_EventHourRejected proto.InternalMessageInfo
+
+func (m *EventHourRejected) GetCommunity() uint64 {
+	if m != nil {
+		return m.Community
+	}
+	return 0
+}
+
+func (m *EventHourRejected) GetHour() uint64 {
+	if m != nil {
+		return m.Hour
+	}
+	return 0
+}
+
+func (m *EventHourRejected) GetReason() string {
+	if m != nil {
+		return m.Reason
+	}
+	return ""
+}
+
+func (m *EventHourRejected) GetSlashed() types.Coin {
+	if m != nil {
+		return m.Slashed
+	}
+	return types.Coin{}
+}
+
+type EventDemand struct {
+	Demand    uint64 `protobuf:"varint,1,opt,name=demand,proto3" json:"demand,omitempty"`
+	Community uint64 `protobuf:"varint,2,opt,name=community,proto3" json:"community,omitempty"`
+	Hour      uint64 `protobuf:"varint,3,opt,name=hour,proto3" json:"hour,omitempty"`
+}
+
+func (m *EventDemand) Reset()         { *m = EventDemand{} }
+func (m *EventDemand) String() string { return proto.CompactTextString(m) }
+func (*EventDemand) ProtoMessage()    {}
+func (*EventDemand) Descriptor() ([]byte, []int) {
+	return fileDescriptor_0954060d5941e5f6, []int{10}
+}
+func (m *EventDemand) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *EventDemand) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_EventDemand.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *EventDemand) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_EventDemand.Merge(m, src)
+}
+func (m *EventDemand) XXX_Size() int {
+	return m.Size()
+}
+func (m *EventDemand) XXX_DiscardUnknown() {
+	xxx_messageInfo_EventDemand.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_EventDemand proto.InternalMessageInfo
+
+func (m *EventDemand) GetDemand() uint64 {
+	if m != nil {
+		return m.Demand
+	}
+	return 0
+}
+
+func (m *EventDemand) GetCommunity() uint64 {
+	if m != nil {
+		return m.Community
+	}
+	return 0
+}
+
+func (m *EventDemand) GetHour() uint64 {
+	if m != nil {
+		return m.Hour
+	}
+	return 0
+}
+
+type EventDoubleFrame struct {
+	Device  uint64     `protobuf:"varint,1,opt,name=device,proto3" json:"device,omitempty"`
+	Hour    uint64     `protobuf:"varint,2,opt,name=hour,proto3" json:"hour,omitempty"`
+	Slashed types.Coin `protobuf:"bytes,3,opt,name=slashed,proto3" json:"slashed"`
+}
+
+func (m *EventDoubleFrame) Reset()         { *m = EventDoubleFrame{} }
+func (m *EventDoubleFrame) String() string { return proto.CompactTextString(m) }
+func (*EventDoubleFrame) ProtoMessage()    {}
+func (*EventDoubleFrame) Descriptor() ([]byte, []int) {
+	return fileDescriptor_0954060d5941e5f6, []int{11}
+}
+func (m *EventDoubleFrame) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *EventDoubleFrame) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_EventDoubleFrame.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *EventDoubleFrame) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_EventDoubleFrame.Merge(m, src)
+}
+func (m *EventDoubleFrame) XXX_Size() int {
+	return m.Size()
+}
+func (m *EventDoubleFrame) XXX_DiscardUnknown() {
+	xxx_messageInfo_EventDoubleFrame.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_EventDoubleFrame proto.InternalMessageInfo
+
+func (m *EventDoubleFrame) GetDevice() uint64 {
+	if m != nil {
+		return m.Device
+	}
+	return 0
+}
+
+func (m *EventDoubleFrame) GetHour() uint64 {
+	if m != nil {
+		return m.Hour
+	}
+	return 0
+}
+
+func (m *EventDoubleFrame) GetSlashed() types.Coin {
+	if m != nil {
+		return m.Slashed
+	}
+	return types.Coin{}
+}
+
 func init() {
 	proto.RegisterType((*EventStationSet)(nil), "cairn.energy.v1.EventStationSet")
 	proto.RegisterType((*EventTariffPublished)(nil), "cairn.energy.v1.EventTariffPublished")
 	proto.RegisterType((*EventSessionOpened)(nil), "cairn.energy.v1.EventSessionOpened")
 	proto.RegisterType((*EventSession)(nil), "cairn.energy.v1.EventSession")
 	proto.RegisterType((*EventSessionBilled)(nil), "cairn.energy.v1.EventSessionBilled")
+	proto.RegisterType((*EventCommunity)(nil), "cairn.energy.v1.EventCommunity")
+	proto.RegisterType((*EventMember)(nil), "cairn.energy.v1.EventMember")
+	proto.RegisterType((*EventFunds)(nil), "cairn.energy.v1.EventFunds")
+	proto.RegisterType((*EventHourCommitted)(nil), "cairn.energy.v1.EventHourCommitted")
+	proto.RegisterType((*EventHourRejected)(nil), "cairn.energy.v1.EventHourRejected")
+	proto.RegisterType((*EventDemand)(nil), "cairn.energy.v1.EventDemand")
+	proto.RegisterType((*EventDoubleFrame)(nil), "cairn.energy.v1.EventDoubleFrame")
 }
 
 func init() { proto.RegisterFile("cairn/energy/v1/event.proto", fileDescriptor_0954060d5941e5f6) }
 
 var fileDescriptor_0954060d5941e5f6 = []byte{
-	// 494 bytes of a gzipped FileDescriptorProto
-	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0x9c, 0x53, 0x4d, 0x6f, 0xd3, 0x40,
-	0x10, 0x8d, 0x5b, 0xd7, 0xd0, 0xa5, 0x50, 0xb4, 0x8a, 0x2a, 0xb7, 0x80, 0x89, 0x7c, 0xca, 0xa5,
-	0x5e, 0xdc, 0x1c, 0x38, 0xf4, 0x84, 0x51, 0xcf, 0x20, 0x07, 0x2e, 0x5c, 0x90, 0x3f, 0x26, 0xeb,
-	0x15, 0xe9, 0x6e, 0xb4, 0xbb, 0x71, 0xc4, 0xbf, 0xe0, 0xc7, 0xf0, 0x23, 0x7a, 0xac, 0x38, 0x71,
-	0x42, 0x28, 0x91, 0xf8, 0x1d, 0x68, 0x3f, 0x80, 0x92, 0x53, 0xd5, 0xdb, 0xbc, 0x79, 0x2f, 0x93,
-	0x37, 0x6f, 0xbc, 0xe8, 0x49, 0x53, 0x31, 0xc9, 0x09, 0x70, 0x90, 0xf4, 0x33, 0xe9, 0x73, 0x02,
-	0x3d, 0x70, 0x9d, 0x2d, 0xa4, 0xd0, 0x02, 0x1f, 0x5a, 0x32, 0x73, 0x64, 0xd6, 0xe7, 0x27, 0xc9,
-	0xb6, 0xba, 0xe9, 0x2a, 0x49, 0x19, 0xa7, 0xee, 0x07, 0x27, 0x49, 0x23, 0xd4, 0xa5, 0x50, 0xa4,
-	0xae, 0x14, 0x90, 0x3e, 0xaf, 0x41, 0x57, 0x39, 0x69, 0x04, 0xe3, 0x9e, 0x3f, 0x76, 0xfc, 0x47,
-	0x8b, 0x88, 0x03, 0x9e, 0x1a, 0x52, 0x41, 0x85, 0xeb, 0x9b, 0xca, 0x75, 0xd3, 0x0b, 0x74, 0x78,
-	0x61, 0x0c, 0x4d, 0x75, 0xa5, 0x99, 0xe0, 0x53, 0xd0, 0x38, 0x46, 0xf7, 0x94, 0x43, 0x71, 0x30,
-	0x0a, 0xc6, 0x61, 0xf9, 0x07, 0x1a, 0xa6, 0x07, 0xa9, 0x0c, 0xb3, 0xe3, 0x18, 0x0f, 0xd3, 0x02,
-	0x0d, 0xed, 0x98, 0x77, 0x95, 0x64, 0xb3, 0xd9, 0xdb, 0x65, 0x3d, 0x67, 0xaa, 0x83, 0x16, 0x1f,
-	0xa1, 0x48, 0xdb, 0x96, 0x1f, 0xe5, 0x11, 0xc6, 0x28, 0xec, 0x2a, 0xd5, 0xd9, 0x31, 0x07, 0xa5,
-	0xad, 0xd3, 0x4d, 0x80, 0xb0, 0xf3, 0x02, 0xca, 0x0c, 0x7d, 0xb3, 0x00, 0x0e, 0xad, 0xb5, 0xe3,
-	0x1a, 0x7f, 0xed, 0x38, 0x78, 0xd3, 0xe8, 0xce, 0xff, 0x46, 0x9f, 0xa2, 0xfd, 0x46, 0x70, 0x0e,
-	0x8d, 0x16, 0x32, 0xde, 0x1d, 0x05, 0xe3, 0x87, 0xe5, 0xbf, 0x06, 0x7e, 0x81, 0xa2, 0x56, 0xb2,
-	0x1e, 0x64, 0x1c, 0x8e, 0x82, 0xf1, 0x7e, 0x11, 0x7f, 0xfb, 0x7a, 0x3a, 0xf4, 0x59, 0xbd, 0x6a,
-	0x5b, 0x09, 0x4a, 0x4d, 0xb5, 0x64, 0x9c, 0x96, 0x5e, 0x87, 0x1f, 0xa3, 0x5d, 0x5d, 0xd1, 0x78,
-	0xcf, 0xc8, 0x4b, 0x53, 0xe2, 0x97, 0x28, 0x02, 0xd5, 0x48, 0xb1, 0x8a, 0xa3, 0x51, 0x30, 0x7e,
-	0x70, 0x76, 0x9c, 0xf9, 0x01, 0xe6, 0x32, 0x99, 0xbf, 0x4c, 0xf6, 0x5a, 0x30, 0x5e, 0x84, 0x57,
-	0x3f, 0x9e, 0x0f, 0x4a, 0x2f, 0x4f, 0x57, 0xe8, 0xe0, 0xe6, 0x92, 0x77, 0x5a, 0x6f, 0x82, 0xf6,
-	0x4c, 0x09, 0x76, 0xb5, 0x47, 0x67, 0xcf, 0xb2, 0xad, 0xcf, 0x28, 0xf3, 0xc3, 0xcd, 0x51, 0xa1,
-	0x74, 0xda, 0xf4, 0xd7, 0x56, 0xbc, 0x05, 0x9b, 0xcf, 0xef, 0x18, 0xef, 0x11, 0x8a, 0xdc, 0x7f,
-	0x59, 0x03, 0xbb, 0xa5, 0x47, 0x78, 0x82, 0xc2, 0x46, 0x28, 0x6d, 0x63, 0xbd, 0x45, 0x24, 0x56,
-	0x6c, 0x92, 0x94, 0x30, 0x5b, 0xf2, 0xd6, 0xc6, 0x7b, 0x9b, 0x24, 0x9d, 0xdc, 0xb8, 0x50, 0x8c,
-	0x72, 0x68, 0xed, 0x09, 0xee, 0x97, 0x1e, 0x15, 0xef, 0xaf, 0xd6, 0x49, 0x70, 0xbd, 0x4e, 0x82,
-	0x9f, 0xeb, 0x24, 0xf8, 0xb2, 0x49, 0x06, 0xd7, 0x9b, 0x64, 0xf0, 0x7d, 0x93, 0x0c, 0x3e, 0x9c,
-	0x53, 0xa6, 0xbb, 0x65, 0x9d, 0x35, 0xe2, 0x92, 0xd8, 0xc8, 0x4e, 0x39, 0xe8, 0x95, 0x90, 0x9f,
-	0x1c, 0x22, 0xd5, 0x82, 0x91, 0xad, 0x07, 0x78, 0xee, 0xaa, 0x3e, 0xaf, 0x23, 0xfb, 0x60, 0x26,
-	0xbf, 0x03, 0x00, 0x00, 0xff, 0xff, 0x2e, 0xaf, 0xc4, 0x06, 0xd1, 0x03, 0x00, 0x00,
+	// 729 bytes of a gzipped FileDescriptorProto
+	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0x9c, 0x55, 0xcd, 0x6e, 0xd3, 0x4a,
+	0x14, 0x8e, 0xeb, 0x34, 0xbd, 0x9d, 0xfe, 0x5e, 0x2b, 0xaa, 0xdc, 0xde, 0x7b, 0x7d, 0x23, 0xaf,
+	0xb2, 0xa9, 0x4d, 0xda, 0x05, 0x42, 0x5d, 0x91, 0xfe, 0x88, 0x0d, 0x02, 0xb9, 0x20, 0x24, 0x16,
+	0xa0, 0x89, 0x7d, 0xea, 0x0c, 0xc4, 0x33, 0xd5, 0xcc, 0xd8, 0x51, 0xdf, 0x02, 0x76, 0x3c, 0x08,
+	0x0f, 0xd1, 0x65, 0xc5, 0x8a, 0x15, 0x42, 0x8d, 0xc4, 0x73, 0xa0, 0xf9, 0x49, 0x93, 0x46, 0xa0,
+	0x86, 0xee, 0xce, 0x77, 0xce, 0xc9, 0x77, 0xbe, 0xf3, 0x93, 0x31, 0xfa, 0x27, 0xc5, 0x84, 0xd3,
+	0x18, 0x28, 0xf0, 0xfc, 0x22, 0xae, 0x3a, 0x31, 0x54, 0x40, 0x65, 0x74, 0xce, 0x99, 0x64, 0xde,
+	0x86, 0x0e, 0x46, 0x26, 0x18, 0x55, 0x9d, 0x9d, 0x60, 0x36, 0x3b, 0xed, 0x63, 0x9e, 0x13, 0x9a,
+	0x9b, 0x1f, 0xec, 0x04, 0x29, 0x13, 0x05, 0x13, 0x71, 0x0f, 0x0b, 0x88, 0xab, 0x4e, 0x0f, 0x24,
+	0xee, 0xc4, 0x29, 0x23, 0xd4, 0xc6, 0xb7, 0x4d, 0xfc, 0xad, 0x46, 0xb1, 0x01, 0x36, 0xd4, 0xcc,
+	0x59, 0xce, 0x8c, 0x5f, 0x59, 0xc6, 0x1b, 0x1e, 0xa3, 0x8d, 0x63, 0x25, 0xe8, 0x54, 0x62, 0x49,
+	0x18, 0x3d, 0x05, 0xe9, 0xf9, 0x68, 0x49, 0x18, 0xe4, 0x3b, 0x2d, 0xa7, 0x5d, 0x4f, 0xc6, 0x50,
+	0x45, 0x2a, 0xe0, 0x42, 0x45, 0x16, 0x4c, 0xc4, 0xc2, 0xb0, 0x8b, 0x9a, 0x9a, 0xe6, 0x05, 0xe6,
+	0xe4, 0xec, 0xec, 0x79, 0xd9, 0x1b, 0x10, 0xd1, 0x87, 0xcc, 0xdb, 0x42, 0x0d, 0xa9, 0x5d, 0x96,
+	0xca, 0x22, 0xcf, 0x43, 0xf5, 0x3e, 0x16, 0x7d, 0x4d, 0xb3, 0x9a, 0x68, 0x3b, 0x1c, 0x39, 0xc8,
+	0x33, 0x5a, 0x40, 0x28, 0xd2, 0x67, 0xe7, 0x40, 0x21, 0xd3, 0x72, 0x8c, 0xe3, 0x46, 0x8e, 0x81,
+	0xd3, 0x42, 0x17, 0x6e, 0x0b, 0xfd, 0x17, 0x2d, 0xa7, 0x8c, 0x52, 0x48, 0x25, 0xe3, 0xbe, 0xdb,
+	0x72, 0xda, 0x6b, 0xc9, 0xc4, 0xe1, 0x3d, 0x40, 0x8d, 0x8c, 0x93, 0x0a, 0xb8, 0x5f, 0x6f, 0x39,
+	0xed, 0xe5, 0xae, 0xff, 0xe5, 0xf3, 0x6e, 0xd3, 0xce, 0xea, 0x71, 0x96, 0x71, 0x10, 0xe2, 0x54,
+	0x72, 0x42, 0xf3, 0xc4, 0xe6, 0x79, 0x9b, 0xc8, 0x95, 0x38, 0xf7, 0x17, 0x55, 0x7a, 0xa2, 0x4c,
+	0xef, 0x21, 0x6a, 0x80, 0x48, 0x39, 0x1b, 0xfa, 0x8d, 0x96, 0xd3, 0x5e, 0xd9, 0xdb, 0x8e, 0x2c,
+	0x81, 0xda, 0x4c, 0x64, 0x37, 0x13, 0x1d, 0x32, 0x42, 0xbb, 0xf5, 0xcb, 0x6f, 0xff, 0xd7, 0x12,
+	0x9b, 0x1e, 0x0e, 0xd1, 0xea, 0x74, 0x93, 0xf7, 0x6a, 0x6f, 0x1f, 0x2d, 0x2a, 0x13, 0x74, 0x6b,
+	0xeb, 0x7b, 0xff, 0x45, 0x33, 0x67, 0x14, 0x59, 0x72, 0xb5, 0x54, 0x48, 0x4c, 0x6e, 0xf8, 0x63,
+	0x66, 0xbc, 0x5d, 0x32, 0x18, 0xdc, 0x73, 0xbc, 0x5b, 0xa8, 0x61, 0x6a, 0x69, 0x01, 0x6e, 0x62,
+	0x91, 0xb7, 0x8f, 0xea, 0x29, 0x13, 0x52, 0x8f, 0x75, 0x8e, 0x91, 0xe8, 0x64, 0x35, 0x49, 0x0e,
+	0x67, 0x25, 0xcd, 0xf4, 0x78, 0xe7, 0x99, 0xa4, 0x49, 0x57, 0x2a, 0x04, 0xc9, 0x29, 0x64, 0x7a,
+	0x05, 0x7f, 0x25, 0x16, 0x85, 0x47, 0x68, 0x5d, 0xf7, 0x79, 0xc8, 0x8a, 0xa2, 0xa4, 0x44, 0x5e,
+	0x98, 0x73, 0xb0, 0xc0, 0x76, 0x39, 0x71, 0x78, 0x4d, 0xb4, 0x28, 0x08, 0x4d, 0xc1, 0x76, 0x69,
+	0x40, 0xc8, 0xd0, 0x8a, 0x66, 0x79, 0x0a, 0x45, 0x0f, 0xf8, 0x1d, 0x14, 0x5b, 0xa8, 0x91, 0x41,
+	0x45, 0x6e, 0x38, 0x2c, 0x9a, 0x50, 0xbb, 0x53, 0xd4, 0xca, 0x5b, 0x52, 0x49, 0x06, 0x7a, 0x4e,
+	0xf5, 0xc4, 0x80, 0xf0, 0xa3, 0x83, 0x90, 0xae, 0x78, 0x52, 0xd2, 0x4c, 0xdc, 0x51, 0xd0, 0x47,
+	0x4b, 0x38, 0x4d, 0x59, 0x49, 0xe5, 0x78, 0x37, 0x16, 0xaa, 0x7f, 0xd6, 0xb0, 0x8f, 0xa5, 0xae,
+	0xb8, 0x9c, 0x68, 0x5b, 0x8d, 0x18, 0x17, 0x3a, 0x79, 0xce, 0xcd, 0xd8, 0xf4, 0xf0, 0x8d, 0x3d,
+	0x99, 0x27, 0xac, 0xe4, 0x6a, 0x9c, 0x44, 0x4a, 0xc8, 0xee, 0x90, 0xa6, 0xfe, 0xda, 0xac, 0xe4,
+	0x56, 0x97, 0xb6, 0xf5, 0xaa, 0xd4, 0x11, 0x0a, 0xdf, 0x6d, 0xb9, 0xed, 0xb5, 0xc4, 0xa2, 0xf0,
+	0x93, 0x83, 0xfe, 0xbe, 0x29, 0x90, 0xc0, 0x3b, 0x48, 0xef, 0xcd, 0xcf, 0x01, 0x0b, 0x46, 0x6d,
+	0xdb, 0x16, 0x79, 0x8f, 0xd0, 0x92, 0x18, 0x60, 0xf5, 0x12, 0xcd, 0xdb, 0xf9, 0x38, 0x3f, 0x7c,
+	0x65, 0xf7, 0x7f, 0x04, 0x05, 0x36, 0xc7, 0x96, 0x69, 0x6b, 0xfc, 0x90, 0x19, 0x74, 0x5b, 0xeb,
+	0xc2, 0xef, 0xb4, 0xba, 0x13, 0xad, 0xe1, 0x05, 0xda, 0x34, 0xc4, 0xac, 0xec, 0x0d, 0xe0, 0x84,
+	0xe3, 0x02, 0xa6, 0xee, 0xc7, 0xb9, 0x75, 0x3f, 0xbf, 0xea, 0x75, 0xaa, 0x27, 0xf7, 0xcf, 0x7a,
+	0xea, 0xbe, 0xbc, 0xbc, 0x0e, 0x9c, 0xab, 0xeb, 0xc0, 0xf9, 0x7e, 0x1d, 0x38, 0x1f, 0x46, 0x41,
+	0xed, 0x6a, 0x14, 0xd4, 0xbe, 0x8e, 0x82, 0xda, 0xeb, 0x83, 0x9c, 0xc8, 0x7e, 0xd9, 0x8b, 0x52,
+	0x56, 0xc4, 0xfa, 0x31, 0xd9, 0xa5, 0x20, 0x87, 0x8c, 0xbf, 0x37, 0x28, 0xc6, 0xe7, 0x24, 0x9e,
+	0xf9, 0x34, 0x1d, 0x18, 0xab, 0xea, 0xf4, 0x1a, 0xfa, 0x53, 0xb2, 0xff, 0x33, 0x00, 0x00, 0xff,
+	0xff, 0x58, 0x13, 0xd5, 0xdd, 0xeb, 0x06, 0x00, 0x00,
 }
 
 func (m *EventStationSet) Marshal() (dAtA []byte, err error) {
@@ -640,6 +1102,314 @@ func (m *EventSessionBilled) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	return len(dAtA) - i, nil
 }
 
+func (m *EventCommunity) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *EventCommunity) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *EventCommunity) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Since != 0 {
+		i = encodeVarintEvent(dAtA, i, uint64(m.Since))
+		i--
+		dAtA[i] = 0x10
+	}
+	if m.Community != 0 {
+		i = encodeVarintEvent(dAtA, i, uint64(m.Community))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *EventMember) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *EventMember) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *EventMember) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Until != 0 {
+		i = encodeVarintEvent(dAtA, i, uint64(m.Until))
+		i--
+		dAtA[i] = 0x20
+	}
+	if m.Since != 0 {
+		i = encodeVarintEvent(dAtA, i, uint64(m.Since))
+		i--
+		dAtA[i] = 0x18
+	}
+	if m.Device != 0 {
+		i = encodeVarintEvent(dAtA, i, uint64(m.Device))
+		i--
+		dAtA[i] = 0x10
+	}
+	if m.Community != 0 {
+		i = encodeVarintEvent(dAtA, i, uint64(m.Community))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *EventFunds) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *EventFunds) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *EventFunds) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	{
+		size, err := m.Amount.MarshalToSizedBuffer(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = encodeVarintEvent(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0x22
+	if len(m.What) > 0 {
+		i -= len(m.What)
+		copy(dAtA[i:], m.What)
+		i = encodeVarintEvent(dAtA, i, uint64(len(m.What)))
+		i--
+		dAtA[i] = 0x1a
+	}
+	if m.Account != 0 {
+		i = encodeVarintEvent(dAtA, i, uint64(m.Account))
+		i--
+		dAtA[i] = 0x10
+	}
+	if m.Community != 0 {
+		i = encodeVarintEvent(dAtA, i, uint64(m.Community))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *EventHourCommitted) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *EventHourCommitted) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *EventHourCommitted) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.States) > 0 {
+		dAtA6 := make([]byte, len(m.States)*10)
+		var j5 int
+		for _, num := range m.States {
+			for num >= 1<<7 {
+				dAtA6[j5] = uint8(uint64(num)&0x7f | 0x80)
+				num >>= 7
+				j5++
+			}
+			dAtA6[j5] = uint8(num)
+			j5++
+		}
+		i -= j5
+		copy(dAtA[i:], dAtA6[:j5])
+		i = encodeVarintEvent(dAtA, i, uint64(j5))
+		i--
+		dAtA[i] = 0x1a
+	}
+	if m.Hour != 0 {
+		i = encodeVarintEvent(dAtA, i, uint64(m.Hour))
+		i--
+		dAtA[i] = 0x10
+	}
+	if m.Community != 0 {
+		i = encodeVarintEvent(dAtA, i, uint64(m.Community))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *EventHourRejected) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *EventHourRejected) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *EventHourRejected) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	{
+		size, err := m.Slashed.MarshalToSizedBuffer(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = encodeVarintEvent(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0x22
+	if len(m.Reason) > 0 {
+		i -= len(m.Reason)
+		copy(dAtA[i:], m.Reason)
+		i = encodeVarintEvent(dAtA, i, uint64(len(m.Reason)))
+		i--
+		dAtA[i] = 0x1a
+	}
+	if m.Hour != 0 {
+		i = encodeVarintEvent(dAtA, i, uint64(m.Hour))
+		i--
+		dAtA[i] = 0x10
+	}
+	if m.Community != 0 {
+		i = encodeVarintEvent(dAtA, i, uint64(m.Community))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *EventDemand) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *EventDemand) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *EventDemand) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Hour != 0 {
+		i = encodeVarintEvent(dAtA, i, uint64(m.Hour))
+		i--
+		dAtA[i] = 0x18
+	}
+	if m.Community != 0 {
+		i = encodeVarintEvent(dAtA, i, uint64(m.Community))
+		i--
+		dAtA[i] = 0x10
+	}
+	if m.Demand != 0 {
+		i = encodeVarintEvent(dAtA, i, uint64(m.Demand))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *EventDoubleFrame) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *EventDoubleFrame) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *EventDoubleFrame) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	{
+		size, err := m.Slashed.MarshalToSizedBuffer(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = encodeVarintEvent(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0x1a
+	if m.Hour != 0 {
+		i = encodeVarintEvent(dAtA, i, uint64(m.Hour))
+		i--
+		dAtA[i] = 0x10
+	}
+	if m.Device != 0 {
+		i = encodeVarintEvent(dAtA, i, uint64(m.Device))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
 func encodeVarintEvent(dAtA []byte, offset int, v uint64) int {
 	offset -= sovEvent(v)
 	base := offset
@@ -750,6 +1520,141 @@ func (m *EventSessionBilled) Size() (n int) {
 	if m.Signed {
 		n += 2
 	}
+	return n
+}
+
+func (m *EventCommunity) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Community != 0 {
+		n += 1 + sovEvent(uint64(m.Community))
+	}
+	if m.Since != 0 {
+		n += 1 + sovEvent(uint64(m.Since))
+	}
+	return n
+}
+
+func (m *EventMember) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Community != 0 {
+		n += 1 + sovEvent(uint64(m.Community))
+	}
+	if m.Device != 0 {
+		n += 1 + sovEvent(uint64(m.Device))
+	}
+	if m.Since != 0 {
+		n += 1 + sovEvent(uint64(m.Since))
+	}
+	if m.Until != 0 {
+		n += 1 + sovEvent(uint64(m.Until))
+	}
+	return n
+}
+
+func (m *EventFunds) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Community != 0 {
+		n += 1 + sovEvent(uint64(m.Community))
+	}
+	if m.Account != 0 {
+		n += 1 + sovEvent(uint64(m.Account))
+	}
+	l = len(m.What)
+	if l > 0 {
+		n += 1 + l + sovEvent(uint64(l))
+	}
+	l = m.Amount.Size()
+	n += 1 + l + sovEvent(uint64(l))
+	return n
+}
+
+func (m *EventHourCommitted) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Community != 0 {
+		n += 1 + sovEvent(uint64(m.Community))
+	}
+	if m.Hour != 0 {
+		n += 1 + sovEvent(uint64(m.Hour))
+	}
+	if len(m.States) > 0 {
+		l = 0
+		for _, e := range m.States {
+			l += sovEvent(uint64(e))
+		}
+		n += 1 + sovEvent(uint64(l)) + l
+	}
+	return n
+}
+
+func (m *EventHourRejected) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Community != 0 {
+		n += 1 + sovEvent(uint64(m.Community))
+	}
+	if m.Hour != 0 {
+		n += 1 + sovEvent(uint64(m.Hour))
+	}
+	l = len(m.Reason)
+	if l > 0 {
+		n += 1 + l + sovEvent(uint64(l))
+	}
+	l = m.Slashed.Size()
+	n += 1 + l + sovEvent(uint64(l))
+	return n
+}
+
+func (m *EventDemand) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Demand != 0 {
+		n += 1 + sovEvent(uint64(m.Demand))
+	}
+	if m.Community != 0 {
+		n += 1 + sovEvent(uint64(m.Community))
+	}
+	if m.Hour != 0 {
+		n += 1 + sovEvent(uint64(m.Hour))
+	}
+	return n
+}
+
+func (m *EventDoubleFrame) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Device != 0 {
+		n += 1 + sovEvent(uint64(m.Device))
+	}
+	if m.Hour != 0 {
+		n += 1 + sovEvent(uint64(m.Hour))
+	}
+	l = m.Slashed.Size()
+	n += 1 + l + sovEvent(uint64(l))
 	return n
 }
 
@@ -1433,6 +2338,918 @@ func (m *EventSessionBilled) Unmarshal(dAtA []byte) error {
 				}
 			}
 			m.Signed = bool(v != 0)
+		default:
+			iNdEx = preIndex
+			skippy, err := skipEvent(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthEvent
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *EventCommunity) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowEvent
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: EventCommunity: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: EventCommunity: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Community", wireType)
+			}
+			m.Community = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvent
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Community |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Since", wireType)
+			}
+			m.Since = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvent
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Since |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipEvent(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthEvent
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *EventMember) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowEvent
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: EventMember: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: EventMember: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Community", wireType)
+			}
+			m.Community = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvent
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Community |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Device", wireType)
+			}
+			m.Device = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvent
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Device |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Since", wireType)
+			}
+			m.Since = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvent
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Since |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Until", wireType)
+			}
+			m.Until = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvent
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Until |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipEvent(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthEvent
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *EventFunds) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowEvent
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: EventFunds: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: EventFunds: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Community", wireType)
+			}
+			m.Community = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvent
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Community |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Account", wireType)
+			}
+			m.Account = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvent
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Account |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field What", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvent
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthEvent
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthEvent
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.What = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 4:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Amount", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvent
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthEvent
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthEvent
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Amount.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipEvent(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthEvent
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *EventHourCommitted) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowEvent
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: EventHourCommitted: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: EventHourCommitted: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Community", wireType)
+			}
+			m.Community = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvent
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Community |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Hour", wireType)
+			}
+			m.Hour = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvent
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Hour |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 3:
+			if wireType == 0 {
+				var v uint32
+				for shift := uint(0); ; shift += 7 {
+					if shift >= 64 {
+						return ErrIntOverflowEvent
+					}
+					if iNdEx >= l {
+						return io.ErrUnexpectedEOF
+					}
+					b := dAtA[iNdEx]
+					iNdEx++
+					v |= uint32(b&0x7F) << shift
+					if b < 0x80 {
+						break
+					}
+				}
+				m.States = append(m.States, v)
+			} else if wireType == 2 {
+				var packedLen int
+				for shift := uint(0); ; shift += 7 {
+					if shift >= 64 {
+						return ErrIntOverflowEvent
+					}
+					if iNdEx >= l {
+						return io.ErrUnexpectedEOF
+					}
+					b := dAtA[iNdEx]
+					iNdEx++
+					packedLen |= int(b&0x7F) << shift
+					if b < 0x80 {
+						break
+					}
+				}
+				if packedLen < 0 {
+					return ErrInvalidLengthEvent
+				}
+				postIndex := iNdEx + packedLen
+				if postIndex < 0 {
+					return ErrInvalidLengthEvent
+				}
+				if postIndex > l {
+					return io.ErrUnexpectedEOF
+				}
+				var elementCount int
+				var count int
+				for _, integer := range dAtA[iNdEx:postIndex] {
+					if integer < 128 {
+						count++
+					}
+				}
+				elementCount = count
+				if elementCount != 0 && len(m.States) == 0 {
+					m.States = make([]uint32, 0, elementCount)
+				}
+				for iNdEx < postIndex {
+					var v uint32
+					for shift := uint(0); ; shift += 7 {
+						if shift >= 64 {
+							return ErrIntOverflowEvent
+						}
+						if iNdEx >= l {
+							return io.ErrUnexpectedEOF
+						}
+						b := dAtA[iNdEx]
+						iNdEx++
+						v |= uint32(b&0x7F) << shift
+						if b < 0x80 {
+							break
+						}
+					}
+					m.States = append(m.States, v)
+				}
+			} else {
+				return fmt.Errorf("proto: wrong wireType = %d for field States", wireType)
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipEvent(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthEvent
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *EventHourRejected) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowEvent
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: EventHourRejected: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: EventHourRejected: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Community", wireType)
+			}
+			m.Community = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvent
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Community |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Hour", wireType)
+			}
+			m.Hour = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvent
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Hour |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Reason", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvent
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthEvent
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthEvent
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Reason = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 4:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Slashed", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvent
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthEvent
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthEvent
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Slashed.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipEvent(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthEvent
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *EventDemand) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowEvent
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: EventDemand: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: EventDemand: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Demand", wireType)
+			}
+			m.Demand = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvent
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Demand |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Community", wireType)
+			}
+			m.Community = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvent
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Community |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Hour", wireType)
+			}
+			m.Hour = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvent
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Hour |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipEvent(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthEvent
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *EventDoubleFrame) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowEvent
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: EventDoubleFrame: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: EventDoubleFrame: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Device", wireType)
+			}
+			m.Device = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvent
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Device |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Hour", wireType)
+			}
+			m.Hour = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvent
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Hour |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Slashed", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvent
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthEvent
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthEvent
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Slashed.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
 		default:
 			iNdEx = preIndex
 			skippy, err := skipEvent(dAtA[iNdEx:])

@@ -585,6 +585,713 @@ func (m *QuerySessionsResponse) GetPagination() *query.PageResponse {
 	return nil
 }
 
+type QueryCommunityRequest struct {
+	Id uint64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+}
+
+func (m *QueryCommunityRequest) Reset()         { *m = QueryCommunityRequest{} }
+func (m *QueryCommunityRequest) String() string { return proto.CompactTextString(m) }
+func (*QueryCommunityRequest) ProtoMessage()    {}
+func (*QueryCommunityRequest) Descriptor() ([]byte, []int) {
+	return fileDescriptor_f92495c29d788823, []int{12}
+}
+func (m *QueryCommunityRequest) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryCommunityRequest) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryCommunityRequest.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryCommunityRequest) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryCommunityRequest.Merge(m, src)
+}
+func (m *QueryCommunityRequest) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryCommunityRequest) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryCommunityRequest.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryCommunityRequest proto.InternalMessageInfo
+
+func (m *QueryCommunityRequest) GetId() uint64 {
+	if m != nil {
+		return m.Id
+	}
+	return 0
+}
+
+type QueryCommunityResponse struct {
+	Community Community `protobuf:"bytes,1,opt,name=community,proto3" json:"community"`
+	Terms     Terms     `protobuf:"bytes,2,opt,name=terms,proto3" json:"terms"`
+}
+
+func (m *QueryCommunityResponse) Reset()         { *m = QueryCommunityResponse{} }
+func (m *QueryCommunityResponse) String() string { return proto.CompactTextString(m) }
+func (*QueryCommunityResponse) ProtoMessage()    {}
+func (*QueryCommunityResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_f92495c29d788823, []int{13}
+}
+func (m *QueryCommunityResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryCommunityResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryCommunityResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryCommunityResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryCommunityResponse.Merge(m, src)
+}
+func (m *QueryCommunityResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryCommunityResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryCommunityResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryCommunityResponse proto.InternalMessageInfo
+
+func (m *QueryCommunityResponse) GetCommunity() Community {
+	if m != nil {
+		return m.Community
+	}
+	return Community{}
+}
+
+func (m *QueryCommunityResponse) GetTerms() Terms {
+	if m != nil {
+		return m.Terms
+	}
+	return Terms{}
+}
+
+type QueryCommunitiesRequest struct {
+	Pagination *query.PageRequest `protobuf:"bytes,1,opt,name=pagination,proto3" json:"pagination,omitempty"`
+}
+
+func (m *QueryCommunitiesRequest) Reset()         { *m = QueryCommunitiesRequest{} }
+func (m *QueryCommunitiesRequest) String() string { return proto.CompactTextString(m) }
+func (*QueryCommunitiesRequest) ProtoMessage()    {}
+func (*QueryCommunitiesRequest) Descriptor() ([]byte, []int) {
+	return fileDescriptor_f92495c29d788823, []int{14}
+}
+func (m *QueryCommunitiesRequest) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryCommunitiesRequest) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryCommunitiesRequest.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryCommunitiesRequest) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryCommunitiesRequest.Merge(m, src)
+}
+func (m *QueryCommunitiesRequest) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryCommunitiesRequest) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryCommunitiesRequest.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryCommunitiesRequest proto.InternalMessageInfo
+
+func (m *QueryCommunitiesRequest) GetPagination() *query.PageRequest {
+	if m != nil {
+		return m.Pagination
+	}
+	return nil
+}
+
+type QueryCommunitiesResponse struct {
+	// Ascending by id.
+	Communities []Community         `protobuf:"bytes,1,rep,name=communities,proto3" json:"communities"`
+	Pagination  *query.PageResponse `protobuf:"bytes,2,opt,name=pagination,proto3" json:"pagination,omitempty"`
+}
+
+func (m *QueryCommunitiesResponse) Reset()         { *m = QueryCommunitiesResponse{} }
+func (m *QueryCommunitiesResponse) String() string { return proto.CompactTextString(m) }
+func (*QueryCommunitiesResponse) ProtoMessage()    {}
+func (*QueryCommunitiesResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_f92495c29d788823, []int{15}
+}
+func (m *QueryCommunitiesResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryCommunitiesResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryCommunitiesResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryCommunitiesResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryCommunitiesResponse.Merge(m, src)
+}
+func (m *QueryCommunitiesResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryCommunitiesResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryCommunitiesResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryCommunitiesResponse proto.InternalMessageInfo
+
+func (m *QueryCommunitiesResponse) GetCommunities() []Community {
+	if m != nil {
+		return m.Communities
+	}
+	return nil
+}
+
+func (m *QueryCommunitiesResponse) GetPagination() *query.PageResponse {
+	if m != nil {
+		return m.Pagination
+	}
+	return nil
+}
+
+type QueryHourRequest struct {
+	Community uint64 `protobuf:"varint,1,opt,name=community,proto3" json:"community,omitempty"`
+	Hour      uint64 `protobuf:"varint,2,opt,name=hour,proto3" json:"hour,omitempty"`
+}
+
+func (m *QueryHourRequest) Reset()         { *m = QueryHourRequest{} }
+func (m *QueryHourRequest) String() string { return proto.CompactTextString(m) }
+func (*QueryHourRequest) ProtoMessage()    {}
+func (*QueryHourRequest) Descriptor() ([]byte, []int) {
+	return fileDescriptor_f92495c29d788823, []int{16}
+}
+func (m *QueryHourRequest) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryHourRequest) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryHourRequest.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryHourRequest) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryHourRequest.Merge(m, src)
+}
+func (m *QueryHourRequest) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryHourRequest) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryHourRequest.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryHourRequest proto.InternalMessageInfo
+
+func (m *QueryHourRequest) GetCommunity() uint64 {
+	if m != nil {
+		return m.Community
+	}
+	return 0
+}
+
+func (m *QueryHourRequest) GetHour() uint64 {
+	if m != nil {
+		return m.Hour
+	}
+	return 0
+}
+
+type QueryHourResponse struct {
+	Hour Hour `protobuf:"bytes,1,opt,name=hour,proto3" json:"hour"`
+	// Nothing can change it any more.
+	Final bool `protobuf:"varint,2,opt,name=final,proto3" json:"final,omitempty"`
+}
+
+func (m *QueryHourResponse) Reset()         { *m = QueryHourResponse{} }
+func (m *QueryHourResponse) String() string { return proto.CompactTextString(m) }
+func (*QueryHourResponse) ProtoMessage()    {}
+func (*QueryHourResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_f92495c29d788823, []int{17}
+}
+func (m *QueryHourResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryHourResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryHourResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryHourResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryHourResponse.Merge(m, src)
+}
+func (m *QueryHourResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryHourResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryHourResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryHourResponse proto.InternalMessageInfo
+
+func (m *QueryHourResponse) GetHour() Hour {
+	if m != nil {
+		return m.Hour
+	}
+	return Hour{}
+}
+
+func (m *QueryHourResponse) GetFinal() bool {
+	if m != nil {
+		return m.Final
+	}
+	return false
+}
+
+type QueryInputsRequest struct {
+	Community uint64 `protobuf:"varint,1,opt,name=community,proto3" json:"community,omitempty"`
+	Hour      uint64 `protobuf:"varint,2,opt,name=hour,proto3" json:"hour,omitempty"`
+}
+
+func (m *QueryInputsRequest) Reset()         { *m = QueryInputsRequest{} }
+func (m *QueryInputsRequest) String() string { return proto.CompactTextString(m) }
+func (*QueryInputsRequest) ProtoMessage()    {}
+func (*QueryInputsRequest) Descriptor() ([]byte, []int) {
+	return fileDescriptor_f92495c29d788823, []int{18}
+}
+func (m *QueryInputsRequest) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryInputsRequest) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryInputsRequest.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryInputsRequest) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryInputsRequest.Merge(m, src)
+}
+func (m *QueryInputsRequest) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryInputsRequest) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryInputsRequest.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryInputsRequest proto.InternalMessageInfo
+
+func (m *QueryInputsRequest) GetCommunity() uint64 {
+	if m != nil {
+		return m.Community
+	}
+	return 0
+}
+
+func (m *QueryInputsRequest) GetHour() uint64 {
+	if m != nil {
+		return m.Hour
+	}
+	return 0
+}
+
+type QueryInputsResponse struct {
+	Terms     Terms      `protobuf:"bytes,1,opt,name=terms,proto3" json:"terms"`
+	Members   []Member   `protobuf:"bytes,2,rep,name=members,proto3" json:"members"`
+	Standings []Standing `protobuf:"bytes,3,rep,name=standings,proto3" json:"standings"`
+}
+
+func (m *QueryInputsResponse) Reset()         { *m = QueryInputsResponse{} }
+func (m *QueryInputsResponse) String() string { return proto.CompactTextString(m) }
+func (*QueryInputsResponse) ProtoMessage()    {}
+func (*QueryInputsResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_f92495c29d788823, []int{19}
+}
+func (m *QueryInputsResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryInputsResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryInputsResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryInputsResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryInputsResponse.Merge(m, src)
+}
+func (m *QueryInputsResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryInputsResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryInputsResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryInputsResponse proto.InternalMessageInfo
+
+func (m *QueryInputsResponse) GetTerms() Terms {
+	if m != nil {
+		return m.Terms
+	}
+	return Terms{}
+}
+
+func (m *QueryInputsResponse) GetMembers() []Member {
+	if m != nil {
+		return m.Members
+	}
+	return nil
+}
+
+func (m *QueryInputsResponse) GetStandings() []Standing {
+	if m != nil {
+		return m.Standings
+	}
+	return nil
+}
+
+type QueryMembershipRequest struct {
+	Device uint64 `protobuf:"varint,1,opt,name=device,proto3" json:"device,omitempty"`
+}
+
+func (m *QueryMembershipRequest) Reset()         { *m = QueryMembershipRequest{} }
+func (m *QueryMembershipRequest) String() string { return proto.CompactTextString(m) }
+func (*QueryMembershipRequest) ProtoMessage()    {}
+func (*QueryMembershipRequest) Descriptor() ([]byte, []int) {
+	return fileDescriptor_f92495c29d788823, []int{20}
+}
+func (m *QueryMembershipRequest) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryMembershipRequest) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryMembershipRequest.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryMembershipRequest) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryMembershipRequest.Merge(m, src)
+}
+func (m *QueryMembershipRequest) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryMembershipRequest) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryMembershipRequest.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryMembershipRequest proto.InternalMessageInfo
+
+func (m *QueryMembershipRequest) GetDevice() uint64 {
+	if m != nil {
+		return m.Device
+	}
+	return 0
+}
+
+type QueryMembershipResponse struct {
+	Member Member `protobuf:"bytes,1,opt,name=member,proto3" json:"member"`
+}
+
+func (m *QueryMembershipResponse) Reset()         { *m = QueryMembershipResponse{} }
+func (m *QueryMembershipResponse) String() string { return proto.CompactTextString(m) }
+func (*QueryMembershipResponse) ProtoMessage()    {}
+func (*QueryMembershipResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_f92495c29d788823, []int{21}
+}
+func (m *QueryMembershipResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryMembershipResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryMembershipResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryMembershipResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryMembershipResponse.Merge(m, src)
+}
+func (m *QueryMembershipResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryMembershipResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryMembershipResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryMembershipResponse proto.InternalMessageInfo
+
+func (m *QueryMembershipResponse) GetMember() Member {
+	if m != nil {
+		return m.Member
+	}
+	return Member{}
+}
+
+type QueryFundsRequest struct {
+	Community uint64 `protobuf:"varint,1,opt,name=community,proto3" json:"community,omitempty"`
+	Account   uint64 `protobuf:"varint,2,opt,name=account,proto3" json:"account,omitempty"`
+}
+
+func (m *QueryFundsRequest) Reset()         { *m = QueryFundsRequest{} }
+func (m *QueryFundsRequest) String() string { return proto.CompactTextString(m) }
+func (*QueryFundsRequest) ProtoMessage()    {}
+func (*QueryFundsRequest) Descriptor() ([]byte, []int) {
+	return fileDescriptor_f92495c29d788823, []int{22}
+}
+func (m *QueryFundsRequest) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryFundsRequest) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryFundsRequest.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryFundsRequest) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryFundsRequest.Merge(m, src)
+}
+func (m *QueryFundsRequest) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryFundsRequest) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryFundsRequest.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryFundsRequest proto.InternalMessageInfo
+
+func (m *QueryFundsRequest) GetCommunity() uint64 {
+	if m != nil {
+		return m.Community
+	}
+	return 0
+}
+
+func (m *QueryFundsRequest) GetAccount() uint64 {
+	if m != nil {
+		return m.Account
+	}
+	return 0
+}
+
+type QueryFundsResponse struct {
+	Funds    Funds    `protobuf:"bytes,1,opt,name=funds,proto3" json:"funds"`
+	Standing Standing `protobuf:"bytes,2,opt,name=standing,proto3" json:"standing"`
+}
+
+func (m *QueryFundsResponse) Reset()         { *m = QueryFundsResponse{} }
+func (m *QueryFundsResponse) String() string { return proto.CompactTextString(m) }
+func (*QueryFundsResponse) ProtoMessage()    {}
+func (*QueryFundsResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_f92495c29d788823, []int{23}
+}
+func (m *QueryFundsResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryFundsResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryFundsResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryFundsResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryFundsResponse.Merge(m, src)
+}
+func (m *QueryFundsResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryFundsResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryFundsResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryFundsResponse proto.InternalMessageInfo
+
+func (m *QueryFundsResponse) GetFunds() Funds {
+	if m != nil {
+		return m.Funds
+	}
+	return Funds{}
+}
+
+func (m *QueryFundsResponse) GetStanding() Standing {
+	if m != nil {
+		return m.Standing
+	}
+	return Standing{}
+}
+
+type QueryDemandsRequest struct {
+	// 0 for all.
+	Community  uint64             `protobuf:"varint,1,opt,name=community,proto3" json:"community,omitempty"`
+	Pagination *query.PageRequest `protobuf:"bytes,2,opt,name=pagination,proto3" json:"pagination,omitempty"`
+}
+
+func (m *QueryDemandsRequest) Reset()         { *m = QueryDemandsRequest{} }
+func (m *QueryDemandsRequest) String() string { return proto.CompactTextString(m) }
+func (*QueryDemandsRequest) ProtoMessage()    {}
+func (*QueryDemandsRequest) Descriptor() ([]byte, []int) {
+	return fileDescriptor_f92495c29d788823, []int{24}
+}
+func (m *QueryDemandsRequest) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryDemandsRequest) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryDemandsRequest.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryDemandsRequest) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryDemandsRequest.Merge(m, src)
+}
+func (m *QueryDemandsRequest) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryDemandsRequest) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryDemandsRequest.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryDemandsRequest proto.InternalMessageInfo
+
+func (m *QueryDemandsRequest) GetCommunity() uint64 {
+	if m != nil {
+		return m.Community
+	}
+	return 0
+}
+
+func (m *QueryDemandsRequest) GetPagination() *query.PageRequest {
+	if m != nil {
+		return m.Pagination
+	}
+	return nil
+}
+
+type QueryDemandsResponse struct {
+	Demands    []Demand            `protobuf:"bytes,1,rep,name=demands,proto3" json:"demands"`
+	Pagination *query.PageResponse `protobuf:"bytes,2,opt,name=pagination,proto3" json:"pagination,omitempty"`
+}
+
+func (m *QueryDemandsResponse) Reset()         { *m = QueryDemandsResponse{} }
+func (m *QueryDemandsResponse) String() string { return proto.CompactTextString(m) }
+func (*QueryDemandsResponse) ProtoMessage()    {}
+func (*QueryDemandsResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_f92495c29d788823, []int{25}
+}
+func (m *QueryDemandsResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryDemandsResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryDemandsResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryDemandsResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryDemandsResponse.Merge(m, src)
+}
+func (m *QueryDemandsResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryDemandsResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryDemandsResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryDemandsResponse proto.InternalMessageInfo
+
+func (m *QueryDemandsResponse) GetDemands() []Demand {
+	if m != nil {
+		return m.Demands
+	}
+	return nil
+}
+
+func (m *QueryDemandsResponse) GetPagination() *query.PageResponse {
+	if m != nil {
+		return m.Pagination
+	}
+	return nil
+}
+
 func init() {
 	proto.RegisterType((*QueryParamsRequest)(nil), "cairn.energy.v1.QueryParamsRequest")
 	proto.RegisterType((*QueryParamsResponse)(nil), "cairn.energy.v1.QueryParamsResponse")
@@ -598,57 +1305,106 @@ func init() {
 	proto.RegisterType((*QuerySessionResponse)(nil), "cairn.energy.v1.QuerySessionResponse")
 	proto.RegisterType((*QuerySessionsRequest)(nil), "cairn.energy.v1.QuerySessionsRequest")
 	proto.RegisterType((*QuerySessionsResponse)(nil), "cairn.energy.v1.QuerySessionsResponse")
+	proto.RegisterType((*QueryCommunityRequest)(nil), "cairn.energy.v1.QueryCommunityRequest")
+	proto.RegisterType((*QueryCommunityResponse)(nil), "cairn.energy.v1.QueryCommunityResponse")
+	proto.RegisterType((*QueryCommunitiesRequest)(nil), "cairn.energy.v1.QueryCommunitiesRequest")
+	proto.RegisterType((*QueryCommunitiesResponse)(nil), "cairn.energy.v1.QueryCommunitiesResponse")
+	proto.RegisterType((*QueryHourRequest)(nil), "cairn.energy.v1.QueryHourRequest")
+	proto.RegisterType((*QueryHourResponse)(nil), "cairn.energy.v1.QueryHourResponse")
+	proto.RegisterType((*QueryInputsRequest)(nil), "cairn.energy.v1.QueryInputsRequest")
+	proto.RegisterType((*QueryInputsResponse)(nil), "cairn.energy.v1.QueryInputsResponse")
+	proto.RegisterType((*QueryMembershipRequest)(nil), "cairn.energy.v1.QueryMembershipRequest")
+	proto.RegisterType((*QueryMembershipResponse)(nil), "cairn.energy.v1.QueryMembershipResponse")
+	proto.RegisterType((*QueryFundsRequest)(nil), "cairn.energy.v1.QueryFundsRequest")
+	proto.RegisterType((*QueryFundsResponse)(nil), "cairn.energy.v1.QueryFundsResponse")
+	proto.RegisterType((*QueryDemandsRequest)(nil), "cairn.energy.v1.QueryDemandsRequest")
+	proto.RegisterType((*QueryDemandsResponse)(nil), "cairn.energy.v1.QueryDemandsResponse")
 }
 
 func init() { proto.RegisterFile("cairn/energy/v1/query.proto", fileDescriptor_f92495c29d788823) }
 
 var fileDescriptor_f92495c29d788823 = []byte{
-	// 715 bytes of a gzipped FileDescriptorProto
-	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0xac, 0x55, 0x41, 0x4f, 0x13, 0x41,
-	0x14, 0xee, 0x16, 0x28, 0x38, 0x26, 0x9a, 0x8c, 0x55, 0x4a, 0xd1, 0x05, 0x57, 0x40, 0x43, 0xc2,
-	0xae, 0xc5, 0x98, 0x18, 0x39, 0xc9, 0x41, 0x2f, 0x1e, 0xb0, 0xe8, 0xc5, 0x83, 0x66, 0xdb, 0x1d,
-	0x96, 0x89, 0xb2, 0x53, 0x66, 0x96, 0x1a, 0x44, 0x3c, 0xf0, 0x0b, 0x4c, 0xbc, 0xfa, 0x0b, 0x3c,
-	0xfb, 0x23, 0x38, 0x12, 0xbd, 0x78, 0x32, 0x86, 0xfa, 0x2b, 0x3c, 0x99, 0xce, 0x7b, 0xbb, 0x74,
-	0x76, 0xb3, 0xad, 0x07, 0x6e, 0x3b, 0x33, 0xdf, 0x7b, 0xdf, 0x9b, 0xef, 0x7b, 0x6f, 0x96, 0xcc,
-	0xb6, 0x7d, 0x2e, 0x23, 0x8f, 0x45, 0x4c, 0x86, 0xfb, 0x5e, 0xb7, 0xe1, 0xed, 0xee, 0x31, 0xb9,
-	0xef, 0x76, 0xa4, 0x88, 0x05, 0xbd, 0xac, 0x0f, 0x5d, 0x38, 0x74, 0xbb, 0x8d, 0xba, 0x9d, 0x45,
-	0xb7, 0xb7, 0x7d, 0x19, 0xf2, 0x28, 0x84, 0x80, 0xfa, 0xf5, 0xec, 0x39, 0x86, 0xc2, 0xe9, 0x72,
-	0x5b, 0xa8, 0x1d, 0xa1, 0xbc, 0x96, 0xaf, 0x18, 0xf0, 0x78, 0xdd, 0x46, 0x8b, 0xc5, 0x7e, 0xc3,
-	0xeb, 0xf8, 0x21, 0x8f, 0xfc, 0x98, 0x8b, 0x08, 0xb1, 0x33, 0x80, 0x7d, 0xad, 0x57, 0x1e, 0x2c,
-	0xf0, 0xa8, 0x1a, 0x8a, 0x50, 0xc0, 0x7e, 0xff, 0x2b, 0xa1, 0x0e, 0x85, 0x08, 0xdf, 0x32, 0xcf,
-	0xef, 0x70, 0xcf, 0x8f, 0x22, 0x11, 0xeb, 0x6c, 0x18, 0xe3, 0x54, 0x09, 0x7d, 0xd6, 0x27, 0xdc,
-	0xf0, 0xa5, 0xbf, 0xa3, 0x9a, 0x6c, 0x77, 0x8f, 0xa9, 0xd8, 0x79, 0x4a, 0xae, 0x18, 0xbb, 0xaa,
-	0x23, 0x22, 0xc5, 0xe8, 0x7d, 0x52, 0xe9, 0xe8, 0x9d, 0x9a, 0x35, 0x6f, 0xdd, 0xb9, 0xb8, 0x3a,
-	0xed, 0x66, 0x74, 0x70, 0x21, 0x60, 0x7d, 0xfc, 0xf8, 0xd7, 0x5c, 0xa9, 0x89, 0x60, 0x67, 0x05,
-	0xb3, 0x6d, 0x02, 0x35, 0x92, 0xd0, 0x6b, 0xa4, 0x12, 0xb0, 0x2e, 0x6f, 0x33, 0x9d, 0x6d, 0xbc,
-	0x89, 0x2b, 0x67, 0x83, 0x54, 0x4d, 0x38, 0xb2, 0x3f, 0x20, 0x93, 0x0a, 0xb6, 0x90, 0xbe, 0x96,
-	0xa3, 0xc7, 0x10, 0xe4, 0x4f, 0xe0, 0xce, 0x2b, 0x33, 0x63, 0x72, 0x4d, 0xfa, 0x98, 0x90, 0x33,
-	0x7d, 0x31, 0xe9, 0x92, 0x8b, 0x9a, 0xf6, 0xcd, 0x70, 0xc1, 0x74, 0x34, 0xc3, 0xdd, 0xf0, 0x43,
-	0x86, 0xb1, 0xcd, 0x81, 0x48, 0xe7, 0x8b, 0x45, 0xae, 0x66, 0x08, 0xb0, 0xe6, 0x87, 0x64, 0x0a,
-	0x8b, 0xe8, 0x6b, 0x36, 0xf6, 0x1f, 0x45, 0xa7, 0x78, 0xfa, 0xc4, 0xa8, 0xae, 0xac, 0xab, 0xbb,
-	0x3d, 0xb2, 0x3a, 0x20, 0x36, 0xca, 0x5b, 0x40, 0x8f, 0x9f, 0xfb, 0x92, 0x6f, 0x6d, 0x25, 0x97,
-	0xbf, 0x44, 0xca, 0x3c, 0x40, 0xe9, 0xcb, 0x3c, 0x48, 0x3d, 0x4f, 0x50, 0x67, 0x9e, 0xc7, 0x7a,
-	0xa7, 0xd0, 0x73, 0x08, 0x48, 0x3c, 0x07, 0xb0, 0xb3, 0x98, 0x78, 0xce, 0x94, 0x1a, 0xf0, 0x3c,
-	0x4b, 0x9a, 0x7a, 0x9d, 0xc0, 0x06, 0xbc, 0x86, 0xad, 0x62, 0xaf, 0xe1, 0x3c, 0xf5, 0x1a, 0x96,
-	0xce, 0x57, 0xcb, 0x4c, 0x99, 0x9a, 0x5d, 0x33, 0xdb, 0x67, 0x3c, 0x6d, 0x0f, 0x7a, 0x97, 0x54,
-	0x02, 0xc9, 0xbb, 0x4c, 0x6a, 0x91, 0x2f, 0xac, 0xd7, 0xbe, 0x7f, 0x5b, 0xa9, 0xa2, 0xce, 0x8f,
-	0x82, 0x40, 0x32, 0xa5, 0x36, 0x63, 0xc9, 0xa3, 0xb0, 0x89, 0xb8, 0x4c, 0xe3, 0x8c, 0x9d, 0x43,
-	0xe3, 0xa4, 0xc5, 0x0e, 0x34, 0x0e, 0xee, 0x15, 0x37, 0x8e, 0xa1, 0x40, 0x8a, 0x3f, 0xb7, 0xc6,
-	0x59, 0xfd, 0x3b, 0x41, 0x26, 0x74, 0x79, 0x34, 0x26, 0x15, 0x18, 0x6d, 0x7a, 0x2b, 0x57, 0x46,
-	0xfe, 0xfd, 0xa8, 0x2f, 0x0c, 0x07, 0x01, 0x95, 0x33, 0x77, 0xf4, 0xe3, 0xcf, 0xe7, 0xf2, 0x0c,
-	0x9d, 0xf6, 0xb2, 0xaf, 0x23, 0x3c, 0x1c, 0xf4, 0xc8, 0x22, 0x93, 0x38, 0x1d, 0xb4, 0x20, 0xa5,
-	0xf9, 0xa6, 0xd4, 0x17, 0x47, 0xa0, 0x90, 0x79, 0x59, 0x33, 0x2f, 0x50, 0x27, 0xc7, 0x9c, 0x4c,
-	0x9f, 0x77, 0x00, 0xaf, 0xd1, 0x21, 0xfd, 0x40, 0xa6, 0x92, 0xb1, 0xa6, 0xc3, 0xd3, 0xa7, 0xd7,
-	0x5f, 0x1a, 0x05, 0xc3, 0x32, 0x6e, 0xea, 0x32, 0x66, 0xe9, 0x4c, 0x61, 0x19, 0xf4, 0x3d, 0xa9,
-	0xc0, 0x7c, 0x15, 0x09, 0x6f, 0x0c, 0x75, 0x91, 0xf0, 0xe6, 0x4c, 0x3b, 0x8b, 0x9a, 0x77, 0x8e,
-	0xde, 0xc8, 0xf1, 0xc2, 0xf4, 0x2a, 0xef, 0x80, 0x07, 0x87, 0xf4, 0x23, 0x99, 0xc4, 0x16, 0x2b,
-	0x54, 0xdf, 0x98, 0xee, 0x42, 0xf5, 0xcd, 0xe1, 0x76, 0x96, 0x34, 0xfd, 0x3c, 0xb5, 0xf3, 0xd7,
-	0xc6, 0x16, 0x06, 0xfe, 0xbe, 0xf2, 0x49, 0x4f, 0x0f, 0x4f, 0x3d, 0x52, 0xf9, 0xcc, 0x78, 0x0d,
-	0x53, 0x1e, 0xa1, 0xeb, 0x2f, 0x8e, 0x4f, 0x6d, 0xeb, 0xe4, 0xd4, 0xb6, 0x7e, 0x9f, 0xda, 0xd6,
-	0xa7, 0x9e, 0x5d, 0x3a, 0xe9, 0xd9, 0xa5, 0x9f, 0x3d, 0xbb, 0xf4, 0x72, 0x2d, 0xe4, 0xf1, 0xf6,
-	0x5e, 0xcb, 0x6d, 0x8b, 0x1d, 0x08, 0x5f, 0x89, 0x58, 0xfc, 0x4e, 0xc8, 0x37, 0x98, 0xac, 0xff,
-	0xa7, 0xcd, 0xa4, 0x5d, 0x83, 0xaf, 0x6e, 0xa3, 0x55, 0xd1, 0xff, 0xdd, 0x7b, 0xff, 0x02, 0x00,
-	0x00, 0xff, 0xff, 0x1d, 0x9d, 0x71, 0x0a, 0x60, 0x08, 0x00, 0x00,
+	// 1280 bytes of a gzipped FileDescriptorProto
+	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0xac, 0x58, 0xcd, 0x6f, 0x1b, 0x45,
+	0x14, 0xcf, 0x26, 0x8e, 0x9d, 0xbc, 0x88, 0xaf, 0x21, 0x4d, 0x9c, 0x6d, 0x70, 0x92, 0xc9, 0x67,
+	0x2b, 0xc5, 0xdb, 0x04, 0x95, 0x44, 0x8d, 0x5a, 0x41, 0xa8, 0x02, 0x08, 0x90, 0x82, 0x0b, 0x97,
+	0x1e, 0x40, 0x1b, 0x7b, 0xb2, 0x19, 0x51, 0xef, 0xba, 0xbb, 0x6b, 0x43, 0x09, 0xe1, 0x50, 0x09,
+	0x81, 0x50, 0x0f, 0x88, 0x5e, 0x38, 0x70, 0x47, 0xe2, 0xcc, 0x3f, 0xc0, 0xad, 0xc7, 0x08, 0x2e,
+	0x9c, 0x10, 0x4a, 0xf8, 0x43, 0xd0, 0xce, 0xbc, 0x59, 0x7b, 0x77, 0x33, 0x5e, 0xab, 0xca, 0xa9,
+	0xde, 0x99, 0xdf, 0x7b, 0xef, 0xf7, 0x3e, 0xe6, 0xbd, 0xd7, 0xc0, 0xd5, 0xba, 0xcd, 0x7d, 0xd7,
+	0x62, 0x2e, 0xf3, 0x9d, 0x47, 0x56, 0x67, 0xc3, 0x7a, 0xd8, 0x66, 0xfe, 0xa3, 0x6a, 0xcb, 0xf7,
+	0x42, 0x8f, 0xbc, 0x24, 0x2e, 0xab, 0xf2, 0xb2, 0xda, 0xd9, 0x30, 0x2b, 0x69, 0x74, 0xfd, 0xc8,
+	0xf6, 0x1d, 0xee, 0x3a, 0x52, 0xc0, 0x9c, 0xcb, 0xdc, 0x7b, 0xcd, 0x66, 0xdb, 0xe5, 0x21, 0x6a,
+	0x34, 0x67, 0xd3, 0x00, 0xd4, 0x2d, 0x6f, 0xaf, 0xd7, 0xbd, 0xa0, 0xe9, 0x05, 0xd6, 0x81, 0x1d,
+	0x30, 0x49, 0xc4, 0xea, 0x6c, 0x1c, 0xb0, 0xd0, 0xde, 0xb0, 0x5a, 0xb6, 0xc3, 0x5d, 0x3b, 0xe4,
+	0x9e, 0x8b, 0xd8, 0x19, 0x89, 0xfd, 0x4c, 0x7c, 0x59, 0xf2, 0x03, 0xaf, 0x26, 0x1d, 0xcf, 0xf1,
+	0xe4, 0x79, 0xf4, 0x4b, 0x99, 0x76, 0x3c, 0xcf, 0x79, 0xc0, 0x2c, 0xbb, 0xc5, 0x2d, 0xdb, 0x75,
+	0xbd, 0x50, 0x68, 0x43, 0x19, 0x3a, 0x09, 0xe4, 0xa3, 0xc8, 0xe0, 0xbe, 0xed, 0xdb, 0xcd, 0xa0,
+	0xc6, 0x1e, 0xb6, 0x59, 0x10, 0xd2, 0x0f, 0xe0, 0xd5, 0xc4, 0x69, 0xd0, 0xf2, 0xdc, 0x80, 0x91,
+	0x9b, 0x50, 0x6c, 0x89, 0x93, 0xb2, 0x31, 0x6f, 0xac, 0x4d, 0x6c, 0x4e, 0x57, 0x53, 0x81, 0xaa,
+	0x4a, 0x81, 0xdd, 0xc2, 0xb3, 0x7f, 0xe6, 0x86, 0x6a, 0x08, 0xa6, 0xeb, 0xa8, 0xed, 0x9e, 0x34,
+	0x8d, 0x46, 0xc8, 0x14, 0x14, 0x1b, 0xac, 0xc3, 0xeb, 0x4c, 0x68, 0x2b, 0xd4, 0xf0, 0x8b, 0xee,
+	0xc3, 0x64, 0x12, 0x8e, 0xd6, 0xb7, 0xa1, 0x14, 0xc8, 0x23, 0x34, 0x5f, 0xce, 0x98, 0x47, 0x11,
+	0xb4, 0xaf, 0xe0, 0xf4, 0xd3, 0xa4, 0x46, 0xe5, 0x26, 0xd9, 0x03, 0xe8, 0xc6, 0x17, 0x95, 0xae,
+	0x54, 0x31, 0xa6, 0x51, 0x32, 0xaa, 0xb2, 0x2a, 0x30, 0x19, 0xd5, 0x7d, 0xdb, 0x61, 0x28, 0x5b,
+	0xeb, 0x91, 0xa4, 0xbf, 0x18, 0x70, 0x25, 0x65, 0x00, 0x39, 0xdf, 0x82, 0x31, 0x24, 0x11, 0xc5,
+	0x6c, 0x64, 0x00, 0xd2, 0x31, 0x9e, 0xbc, 0x93, 0x60, 0x37, 0x2c, 0xd8, 0xad, 0xe6, 0xb2, 0x93,
+	0x86, 0x13, 0xf4, 0x96, 0x30, 0xc7, 0x1f, 0xdb, 0x3e, 0x3f, 0x3c, 0x54, 0xce, 0xbf, 0x08, 0xc3,
+	0xbc, 0x81, 0xa1, 0x1f, 0xe6, 0x8d, 0x38, 0xe7, 0x0a, 0xd5, 0xcd, 0x79, 0x28, 0x4e, 0xb4, 0x39,
+	0x97, 0x02, 0x2a, 0xe7, 0x12, 0x4c, 0x97, 0x55, 0xce, 0x59, 0x10, 0xf4, 0xe4, 0x3c, 0x6d, 0x34,
+	0xce, 0xb5, 0x82, 0xf5, 0xe4, 0x5a, 0x1e, 0xe9, 0x73, 0x2d, 0xef, 0xe3, 0x5c, 0xcb, 0x4f, 0xfa,
+	0x9b, 0x91, 0x54, 0x19, 0x27, 0xbb, 0x9c, 0x2c, 0x9f, 0x42, 0x5c, 0x1e, 0xe4, 0x06, 0x14, 0x1b,
+	0x3e, 0xef, 0x30, 0x5f, 0x04, 0x79, 0x7c, 0xb7, 0xfc, 0xe7, 0xef, 0xeb, 0x93, 0x18, 0xe7, 0xb7,
+	0x1a, 0x0d, 0x9f, 0x05, 0xc1, 0xbd, 0xd0, 0xe7, 0xae, 0x53, 0x43, 0x5c, 0xaa, 0x70, 0x46, 0x2e,
+	0xa1, 0x70, 0x62, 0xb2, 0x3d, 0x85, 0x83, 0x67, 0xfa, 0xc2, 0x49, 0x44, 0x20, 0xc6, 0x5f, 0x5e,
+	0xe1, 0xac, 0x22, 0xbb, 0xb7, 0x55, 0x37, 0xd3, 0xa5, 0xf1, 0x89, 0x01, 0x53, 0x69, 0x24, 0x3a,
+	0x72, 0x07, 0xc6, 0xe3, 0x66, 0x88, 0xb9, 0x34, 0x33, 0x9e, 0xc4, 0x62, 0xe8, 0x4b, 0x57, 0x84,
+	0x6c, 0xc2, 0x68, 0xc8, 0xfc, 0x66, 0x80, 0x7e, 0x4c, 0x65, 0xcb, 0x2f, 0xba, 0x45, 0x39, 0x09,
+	0xa5, 0x36, 0x4c, 0x27, 0xd8, 0x70, 0x76, 0xe9, 0x4f, 0xfe, 0x57, 0x03, 0xca, 0x59, 0x1b, 0xe8,
+	0xf3, 0x2e, 0x4c, 0xd4, 0xbb, 0xc7, 0x98, 0xbf, 0x7c, 0xaf, 0x7b, 0x85, 0x2e, 0x2f, 0x89, 0x77,
+	0xe1, 0x65, 0x41, 0xf4, 0x5d, 0xaf, 0xed, 0xab, 0x28, 0xcc, 0xa6, 0x93, 0x52, 0xe8, 0x0d, 0x39,
+	0x81, 0xc2, 0x91, 0xd7, 0x96, 0xaf, 0xa1, 0x50, 0x13, 0xbf, 0xe9, 0x7d, 0x78, 0xa5, 0x47, 0x0b,
+	0xfa, 0x69, 0x21, 0x50, 0x86, 0xf1, 0x4a, 0xc6, 0xc1, 0x08, 0x8c, 0xbe, 0x09, 0x20, 0x99, 0x84,
+	0xd1, 0x43, 0xee, 0xda, 0x0f, 0x84, 0xea, 0xb1, 0x9a, 0xfc, 0xa0, 0x7b, 0xd8, 0x9f, 0xde, 0x73,
+	0x5b, 0xed, 0x30, 0x78, 0x7e, 0x8e, 0x7f, 0x18, 0xd8, 0x74, 0x94, 0x22, 0xa4, 0x19, 0x97, 0x90,
+	0x31, 0x70, 0x09, 0x91, 0x2d, 0x28, 0x35, 0x59, 0xf3, 0x80, 0xf9, 0x51, 0xe1, 0x8d, 0x5c, 0xd8,
+	0xf7, 0x3e, 0x14, 0xf7, 0xaa, 0xff, 0x20, 0x9a, 0xdc, 0x86, 0xf1, 0x20, 0xb4, 0xdd, 0x06, 0x77,
+	0x9d, 0xa0, 0x3c, 0x22, 0x44, 0x67, 0x2e, 0x6a, 0xf9, 0x02, 0xa1, 0xca, 0x3d, 0x96, 0xa0, 0x37,
+	0xf0, 0x21, 0x49, 0xe5, 0xc1, 0x11, 0x6f, 0xe5, 0x8f, 0xcb, 0xe9, 0x8c, 0x44, 0xb7, 0x77, 0x4b,
+	0x5a, 0xda, 0xde, 0x9d, 0xf0, 0x01, 0xc1, 0xf4, 0x7d, 0xcc, 0xf5, 0x5e, 0xdb, 0x6d, 0x0c, 0x98,
+	0x8e, 0x32, 0x94, 0xec, 0x7a, 0xdd, 0x6b, 0xbb, 0x21, 0x66, 0x44, 0x7d, 0xd2, 0x6f, 0x0d, 0xcc,
+	0x2e, 0x6a, 0xeb, 0xe6, 0xe4, 0x30, 0x3a, 0xd0, 0xe6, 0x44, 0xc0, 0x55, 0x4e, 0x04, 0x94, 0xec,
+	0x88, 0x61, 0x2a, 0x02, 0x85, 0x0f, 0x22, 0x37, 0xb2, 0xb1, 0x00, 0x3d, 0xc6, 0xda, 0xb8, 0xcb,
+	0x9a, 0xf6, 0xc0, 0x6e, 0xed, 0x5d, 0xf0, 0x08, 0x9f, 0xa7, 0x5b, 0xfc, 0xac, 0x86, 0x52, 0x6c,
+	0x1d, 0xc3, 0xb0, 0x05, 0xa5, 0x86, 0x3c, 0xc2, 0x2e, 0x91, 0x4d, 0x91, 0x14, 0x51, 0x65, 0x86,
+	0xe8, 0x4b, 0x6b, 0x0f, 0x9b, 0xa7, 0x2f, 0xc0, 0xa8, 0xa0, 0x46, 0x42, 0x28, 0xca, 0xf5, 0x8d,
+	0x2c, 0x66, 0x48, 0x64, 0x77, 0x44, 0x73, 0xa9, 0x3f, 0x48, 0x9a, 0xa2, 0x73, 0x8f, 0xff, 0xfa,
+	0xef, 0xe9, 0xf0, 0x0c, 0x99, 0xb6, 0xd2, 0x1b, 0xb0, 0x5c, 0x0e, 0xc9, 0x63, 0x03, 0x4a, 0xb8,
+	0x01, 0x11, 0x8d, 0xca, 0xe4, 0xde, 0x68, 0x2e, 0xe7, 0xa0, 0xd0, 0xf2, 0x75, 0x61, 0x79, 0x89,
+	0xd0, 0x8c, 0x65, 0xb5, 0x61, 0x59, 0xc7, 0xf2, 0x09, 0x9d, 0x90, 0xaf, 0x61, 0x4c, 0xad, 0x6e,
+	0xa4, 0xbf, 0xfa, 0xd8, 0xfd, 0x95, 0x3c, 0x18, 0xd2, 0x58, 0x10, 0x34, 0xae, 0x92, 0x19, 0x2d,
+	0x0d, 0xf2, 0x15, 0x14, 0xe5, 0x0e, 0xa5, 0x0b, 0x7c, 0x62, 0x71, 0xd3, 0x05, 0x3e, 0xb9, 0xb7,
+	0xd1, 0x65, 0x61, 0x77, 0x8e, 0xbc, 0x96, 0xb1, 0x2b, 0x37, 0xb4, 0xc0, 0x3a, 0xe6, 0x8d, 0x13,
+	0xf2, 0x0d, 0x94, 0x70, 0x8d, 0xd0, 0x46, 0x3f, 0xb1, 0xc1, 0x69, 0xa3, 0x9f, 0x5c, 0xe0, 0xe8,
+	0x8a, 0x30, 0x3f, 0x4f, 0x2a, 0x59, 0xb7, 0x71, 0x4d, 0x91, 0xf6, 0xa3, 0xc8, 0xab, 0xbd, 0xa5,
+	0xbf, 0xea, 0xdc, 0xc8, 0xa7, 0x56, 0xa8, 0x7e, 0x91, 0x57, 0x16, 0xbf, 0x33, 0x60, 0x3c, 0x9e,
+	0xc2, 0x44, 0xa3, 0x38, 0xbd, 0xfd, 0x98, 0xab, 0xb9, 0x38, 0x64, 0x70, 0x4d, 0x30, 0x58, 0x24,
+	0x0b, 0x96, 0xee, 0xff, 0x87, 0x9c, 0x61, 0x1c, 0xbe, 0x37, 0x60, 0xa2, 0x67, 0x95, 0x20, 0x6b,
+	0xfd, 0x6d, 0x74, 0x37, 0x1a, 0xf3, 0xda, 0x00, 0x48, 0xe4, 0xb3, 0x24, 0xf8, 0x54, 0xc8, 0x6c,
+	0x3f, 0x3e, 0xe4, 0x89, 0x01, 0x85, 0x68, 0x72, 0x93, 0x85, 0x8b, 0x35, 0xf7, 0x2c, 0x12, 0x26,
+	0xed, 0x07, 0x41, 0xab, 0xb7, 0x85, 0xd5, 0x2d, 0x72, 0xb3, 0x7f, 0x14, 0xe2, 0xae, 0x7b, 0x62,
+	0x45, 0xd3, 0x3c, 0xb0, 0x8e, 0xa3, 0x7f, 0x4e, 0xc8, 0x53, 0x03, 0x8a, 0x72, 0xa0, 0xeb, 0x9e,
+	0x47, 0x62, 0x6f, 0xd0, 0x3d, 0x8f, 0xe4, 0x4e, 0x40, 0xef, 0x08, 0x52, 0xdb, 0xe4, 0x8d, 0x81,
+	0x49, 0x71, 0xa1, 0x40, 0xb1, 0xfa, 0xc1, 0x00, 0xe8, 0x4e, 0x5c, 0xa2, 0x29, 0x89, 0xcc, 0x14,
+	0x37, 0xd7, 0xf2, 0x81, 0xb9, 0xc5, 0x83, 0xab, 0x46, 0xb7, 0x7d, 0xfd, 0x64, 0xc0, 0xa8, 0x98,
+	0x97, 0x44, 0x93, 0x8f, 0xde, 0x49, 0x6e, 0x2e, 0xf6, 0xc5, 0xa0, 0xf5, 0x37, 0x85, 0xf5, 0x5b,
+	0x64, 0x7b, 0xe0, 0xf8, 0x88, 0x19, 0x6d, 0x1d, 0xe3, 0xdc, 0x3f, 0x21, 0x5f, 0x42, 0x09, 0xa7,
+	0x9d, 0xae, 0xb3, 0x24, 0x47, 0xb1, 0xae, 0xb3, 0xa4, 0x46, 0x26, 0x9d, 0x17, 0xcc, 0x4c, 0x52,
+	0xce, 0x30, 0xc3, 0xd9, 0xb8, 0xfb, 0xc9, 0xb3, 0xb3, 0x8a, 0x71, 0x7a, 0x56, 0x31, 0xfe, 0x3d,
+	0xab, 0x18, 0x3f, 0x9e, 0x57, 0x86, 0x4e, 0xcf, 0x2b, 0x43, 0x7f, 0x9f, 0x57, 0x86, 0xee, 0xef,
+	0x38, 0x3c, 0x3c, 0x6a, 0x1f, 0x54, 0xeb, 0x5e, 0x53, 0x4a, 0xaf, 0xbb, 0x2c, 0xfc, 0xc2, 0xf3,
+	0x3f, 0x47, 0x5d, 0x76, 0x8b, 0xa7, 0xb5, 0xee, 0xc8, 0x5f, 0x9d, 0x8d, 0x83, 0xa2, 0xf8, 0x8b,
+	0xc9, 0xeb, 0xff, 0x07, 0x00, 0x00, 0xff, 0xff, 0xb3, 0x1f, 0xe0, 0x4d, 0x3b, 0x12, 0x00, 0x00,
 }
 
 // Reference imports to suppress errors if they are not otherwise used.
@@ -670,6 +1426,20 @@ type QueryClient interface {
 	// Session gives a session with its bill: the receipt.
 	Session(ctx context.Context, in *QuerySessionRequest, opts ...grpc.CallOption) (*QuerySessionResponse, error)
 	Sessions(ctx context.Context, in *QuerySessionsRequest, opts ...grpc.CallOption) (*QuerySessionsResponse, error)
+	// Community gives a community with its terms now.
+	Community(ctx context.Context, in *QueryCommunityRequest, opts ...grpc.CallOption) (*QueryCommunityResponse, error)
+	Communities(ctx context.Context, in *QueryCommunitiesRequest, opts ...grpc.CallOption) (*QueryCommunitiesResponse, error)
+	// Hour gives what was committed of an hour.
+	Hour(ctx context.Context, in *QueryHourRequest, opts ...grpc.CallOption) (*QueryHourResponse, error)
+	// Inputs gives terms and members with their standings as they hold for an hour: with the leaves and
+	// the accounts before, all that it is settled from.
+	Inputs(ctx context.Context, in *QueryInputsRequest, opts ...grpc.CallOption) (*QueryInputsResponse, error)
+	// Membership gives the community that a meter is in.
+	Membership(ctx context.Context, in *QueryMembershipRequest, opts ...grpc.CallOption) (*QueryMembershipResponse, error)
+	// Funds gives an account's money that went in and out.
+	Funds(ctx context.Context, in *QueryFundsRequest, opts ...grpc.CallOption) (*QueryFundsResponse, error)
+	// Demands gives the open demands of a community.
+	Demands(ctx context.Context, in *QueryDemandsRequest, opts ...grpc.CallOption) (*QueryDemandsResponse, error)
 }
 
 type queryClient struct {
@@ -734,6 +1504,69 @@ func (c *queryClient) Sessions(ctx context.Context, in *QuerySessionsRequest, op
 	return out, nil
 }
 
+func (c *queryClient) Community(ctx context.Context, in *QueryCommunityRequest, opts ...grpc.CallOption) (*QueryCommunityResponse, error) {
+	out := new(QueryCommunityResponse)
+	err := c.cc.Invoke(ctx, "/cairn.energy.v1.Query/Community", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *queryClient) Communities(ctx context.Context, in *QueryCommunitiesRequest, opts ...grpc.CallOption) (*QueryCommunitiesResponse, error) {
+	out := new(QueryCommunitiesResponse)
+	err := c.cc.Invoke(ctx, "/cairn.energy.v1.Query/Communities", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *queryClient) Hour(ctx context.Context, in *QueryHourRequest, opts ...grpc.CallOption) (*QueryHourResponse, error) {
+	out := new(QueryHourResponse)
+	err := c.cc.Invoke(ctx, "/cairn.energy.v1.Query/Hour", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *queryClient) Inputs(ctx context.Context, in *QueryInputsRequest, opts ...grpc.CallOption) (*QueryInputsResponse, error) {
+	out := new(QueryInputsResponse)
+	err := c.cc.Invoke(ctx, "/cairn.energy.v1.Query/Inputs", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *queryClient) Membership(ctx context.Context, in *QueryMembershipRequest, opts ...grpc.CallOption) (*QueryMembershipResponse, error) {
+	out := new(QueryMembershipResponse)
+	err := c.cc.Invoke(ctx, "/cairn.energy.v1.Query/Membership", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *queryClient) Funds(ctx context.Context, in *QueryFundsRequest, opts ...grpc.CallOption) (*QueryFundsResponse, error) {
+	out := new(QueryFundsResponse)
+	err := c.cc.Invoke(ctx, "/cairn.energy.v1.Query/Funds", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *queryClient) Demands(ctx context.Context, in *QueryDemandsRequest, opts ...grpc.CallOption) (*QueryDemandsResponse, error) {
+	out := new(QueryDemandsResponse)
+	err := c.cc.Invoke(ctx, "/cairn.energy.v1.Query/Demands", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // QueryServer is the server API for Query service.
 type QueryServer interface {
 	Params(context.Context, *QueryParamsRequest) (*QueryParamsResponse, error)
@@ -743,6 +1576,20 @@ type QueryServer interface {
 	// Session gives a session with its bill: the receipt.
 	Session(context.Context, *QuerySessionRequest) (*QuerySessionResponse, error)
 	Sessions(context.Context, *QuerySessionsRequest) (*QuerySessionsResponse, error)
+	// Community gives a community with its terms now.
+	Community(context.Context, *QueryCommunityRequest) (*QueryCommunityResponse, error)
+	Communities(context.Context, *QueryCommunitiesRequest) (*QueryCommunitiesResponse, error)
+	// Hour gives what was committed of an hour.
+	Hour(context.Context, *QueryHourRequest) (*QueryHourResponse, error)
+	// Inputs gives terms and members with their standings as they hold for an hour: with the leaves and
+	// the accounts before, all that it is settled from.
+	Inputs(context.Context, *QueryInputsRequest) (*QueryInputsResponse, error)
+	// Membership gives the community that a meter is in.
+	Membership(context.Context, *QueryMembershipRequest) (*QueryMembershipResponse, error)
+	// Funds gives an account's money that went in and out.
+	Funds(context.Context, *QueryFundsRequest) (*QueryFundsResponse, error)
+	// Demands gives the open demands of a community.
+	Demands(context.Context, *QueryDemandsRequest) (*QueryDemandsResponse, error)
 }
 
 // UnimplementedQueryServer can be embedded to have forward compatible implementations.
@@ -766,6 +1613,27 @@ func (*UnimplementedQueryServer) Session(ctx context.Context, req *QuerySessionR
 }
 func (*UnimplementedQueryServer) Sessions(ctx context.Context, req *QuerySessionsRequest) (*QuerySessionsResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method Sessions not implemented")
+}
+func (*UnimplementedQueryServer) Community(ctx context.Context, req *QueryCommunityRequest) (*QueryCommunityResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Community not implemented")
+}
+func (*UnimplementedQueryServer) Communities(ctx context.Context, req *QueryCommunitiesRequest) (*QueryCommunitiesResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Communities not implemented")
+}
+func (*UnimplementedQueryServer) Hour(ctx context.Context, req *QueryHourRequest) (*QueryHourResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Hour not implemented")
+}
+func (*UnimplementedQueryServer) Inputs(ctx context.Context, req *QueryInputsRequest) (*QueryInputsResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Inputs not implemented")
+}
+func (*UnimplementedQueryServer) Membership(ctx context.Context, req *QueryMembershipRequest) (*QueryMembershipResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Membership not implemented")
+}
+func (*UnimplementedQueryServer) Funds(ctx context.Context, req *QueryFundsRequest) (*QueryFundsResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Funds not implemented")
+}
+func (*UnimplementedQueryServer) Demands(ctx context.Context, req *QueryDemandsRequest) (*QueryDemandsResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Demands not implemented")
 }
 
 func RegisterQueryServer(s grpc1.Server, srv QueryServer) {
@@ -880,6 +1748,132 @@ func _Query_Sessions_Handler(srv interface{}, ctx context.Context, dec func(inte
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Query_Community_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QueryCommunityRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueryServer).Community(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/cairn.energy.v1.Query/Community",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueryServer).Community(ctx, req.(*QueryCommunityRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Query_Communities_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QueryCommunitiesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueryServer).Communities(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/cairn.energy.v1.Query/Communities",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueryServer).Communities(ctx, req.(*QueryCommunitiesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Query_Hour_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QueryHourRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueryServer).Hour(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/cairn.energy.v1.Query/Hour",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueryServer).Hour(ctx, req.(*QueryHourRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Query_Inputs_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QueryInputsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueryServer).Inputs(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/cairn.energy.v1.Query/Inputs",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueryServer).Inputs(ctx, req.(*QueryInputsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Query_Membership_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QueryMembershipRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueryServer).Membership(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/cairn.energy.v1.Query/Membership",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueryServer).Membership(ctx, req.(*QueryMembershipRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Query_Funds_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QueryFundsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueryServer).Funds(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/cairn.energy.v1.Query/Funds",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueryServer).Funds(ctx, req.(*QueryFundsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Query_Demands_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QueryDemandsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueryServer).Demands(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/cairn.energy.v1.Query/Demands",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueryServer).Demands(ctx, req.(*QueryDemandsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 var Query_serviceDesc = _Query_serviceDesc
 var _Query_serviceDesc = grpc.ServiceDesc{
 	ServiceName: "cairn.energy.v1.Query",
@@ -908,6 +1902,34 @@ var _Query_serviceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Sessions",
 			Handler:    _Query_Sessions_Handler,
+		},
+		{
+			MethodName: "Community",
+			Handler:    _Query_Community_Handler,
+		},
+		{
+			MethodName: "Communities",
+			Handler:    _Query_Communities_Handler,
+		},
+		{
+			MethodName: "Hour",
+			Handler:    _Query_Hour_Handler,
+		},
+		{
+			MethodName: "Inputs",
+			Handler:    _Query_Inputs_Handler,
+		},
+		{
+			MethodName: "Membership",
+			Handler:    _Query_Membership_Handler,
+		},
+		{
+			MethodName: "Funds",
+			Handler:    _Query_Funds_Handler,
+		},
+		{
+			MethodName: "Demands",
+			Handler:    _Query_Demands_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
@@ -1333,6 +2355,557 @@ func (m *QuerySessionsResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	return len(dAtA) - i, nil
 }
 
+func (m *QueryCommunityRequest) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryCommunityRequest) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryCommunityRequest) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Id != 0 {
+		i = encodeVarintQuery(dAtA, i, uint64(m.Id))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryCommunityResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryCommunityResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryCommunityResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	{
+		size, err := m.Terms.MarshalToSizedBuffer(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = encodeVarintQuery(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0x12
+	{
+		size, err := m.Community.MarshalToSizedBuffer(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = encodeVarintQuery(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0xa
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryCommunitiesRequest) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryCommunitiesRequest) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryCommunitiesRequest) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Pagination != nil {
+		{
+			size, err := m.Pagination.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintQuery(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryCommunitiesResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryCommunitiesResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryCommunitiesResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Pagination != nil {
+		{
+			size, err := m.Pagination.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintQuery(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x12
+	}
+	if len(m.Communities) > 0 {
+		for iNdEx := len(m.Communities) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Communities[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintQuery(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0xa
+		}
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryHourRequest) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryHourRequest) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryHourRequest) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Hour != 0 {
+		i = encodeVarintQuery(dAtA, i, uint64(m.Hour))
+		i--
+		dAtA[i] = 0x10
+	}
+	if m.Community != 0 {
+		i = encodeVarintQuery(dAtA, i, uint64(m.Community))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryHourResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryHourResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryHourResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Final {
+		i--
+		if m.Final {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x10
+	}
+	{
+		size, err := m.Hour.MarshalToSizedBuffer(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = encodeVarintQuery(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0xa
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryInputsRequest) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryInputsRequest) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryInputsRequest) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Hour != 0 {
+		i = encodeVarintQuery(dAtA, i, uint64(m.Hour))
+		i--
+		dAtA[i] = 0x10
+	}
+	if m.Community != 0 {
+		i = encodeVarintQuery(dAtA, i, uint64(m.Community))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryInputsResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryInputsResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryInputsResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Standings) > 0 {
+		for iNdEx := len(m.Standings) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Standings[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintQuery(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0x1a
+		}
+	}
+	if len(m.Members) > 0 {
+		for iNdEx := len(m.Members) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Members[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintQuery(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0x12
+		}
+	}
+	{
+		size, err := m.Terms.MarshalToSizedBuffer(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = encodeVarintQuery(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0xa
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryMembershipRequest) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryMembershipRequest) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryMembershipRequest) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Device != 0 {
+		i = encodeVarintQuery(dAtA, i, uint64(m.Device))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryMembershipResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryMembershipResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryMembershipResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	{
+		size, err := m.Member.MarshalToSizedBuffer(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = encodeVarintQuery(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0xa
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryFundsRequest) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryFundsRequest) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryFundsRequest) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Account != 0 {
+		i = encodeVarintQuery(dAtA, i, uint64(m.Account))
+		i--
+		dAtA[i] = 0x10
+	}
+	if m.Community != 0 {
+		i = encodeVarintQuery(dAtA, i, uint64(m.Community))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryFundsResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryFundsResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryFundsResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	{
+		size, err := m.Standing.MarshalToSizedBuffer(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = encodeVarintQuery(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0x12
+	{
+		size, err := m.Funds.MarshalToSizedBuffer(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = encodeVarintQuery(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0xa
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryDemandsRequest) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryDemandsRequest) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryDemandsRequest) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Pagination != nil {
+		{
+			size, err := m.Pagination.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintQuery(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x12
+	}
+	if m.Community != 0 {
+		i = encodeVarintQuery(dAtA, i, uint64(m.Community))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryDemandsResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryDemandsResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryDemandsResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Pagination != nil {
+		{
+			size, err := m.Pagination.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintQuery(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x12
+	}
+	if len(m.Demands) > 0 {
+		for iNdEx := len(m.Demands) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Demands[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintQuery(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0xa
+		}
+	}
+	return len(dAtA) - i, nil
+}
+
 func encodeVarintQuery(dAtA []byte, offset int, v uint64) int {
 	offset -= sovQuery(v)
 	base := offset
@@ -1493,6 +3066,216 @@ func (m *QuerySessionsResponse) Size() (n int) {
 	_ = l
 	if len(m.Sessions) > 0 {
 		for _, e := range m.Sessions {
+			l = e.Size()
+			n += 1 + l + sovQuery(uint64(l))
+		}
+	}
+	if m.Pagination != nil {
+		l = m.Pagination.Size()
+		n += 1 + l + sovQuery(uint64(l))
+	}
+	return n
+}
+
+func (m *QueryCommunityRequest) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Id != 0 {
+		n += 1 + sovQuery(uint64(m.Id))
+	}
+	return n
+}
+
+func (m *QueryCommunityResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = m.Community.Size()
+	n += 1 + l + sovQuery(uint64(l))
+	l = m.Terms.Size()
+	n += 1 + l + sovQuery(uint64(l))
+	return n
+}
+
+func (m *QueryCommunitiesRequest) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Pagination != nil {
+		l = m.Pagination.Size()
+		n += 1 + l + sovQuery(uint64(l))
+	}
+	return n
+}
+
+func (m *QueryCommunitiesResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if len(m.Communities) > 0 {
+		for _, e := range m.Communities {
+			l = e.Size()
+			n += 1 + l + sovQuery(uint64(l))
+		}
+	}
+	if m.Pagination != nil {
+		l = m.Pagination.Size()
+		n += 1 + l + sovQuery(uint64(l))
+	}
+	return n
+}
+
+func (m *QueryHourRequest) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Community != 0 {
+		n += 1 + sovQuery(uint64(m.Community))
+	}
+	if m.Hour != 0 {
+		n += 1 + sovQuery(uint64(m.Hour))
+	}
+	return n
+}
+
+func (m *QueryHourResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = m.Hour.Size()
+	n += 1 + l + sovQuery(uint64(l))
+	if m.Final {
+		n += 2
+	}
+	return n
+}
+
+func (m *QueryInputsRequest) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Community != 0 {
+		n += 1 + sovQuery(uint64(m.Community))
+	}
+	if m.Hour != 0 {
+		n += 1 + sovQuery(uint64(m.Hour))
+	}
+	return n
+}
+
+func (m *QueryInputsResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = m.Terms.Size()
+	n += 1 + l + sovQuery(uint64(l))
+	if len(m.Members) > 0 {
+		for _, e := range m.Members {
+			l = e.Size()
+			n += 1 + l + sovQuery(uint64(l))
+		}
+	}
+	if len(m.Standings) > 0 {
+		for _, e := range m.Standings {
+			l = e.Size()
+			n += 1 + l + sovQuery(uint64(l))
+		}
+	}
+	return n
+}
+
+func (m *QueryMembershipRequest) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Device != 0 {
+		n += 1 + sovQuery(uint64(m.Device))
+	}
+	return n
+}
+
+func (m *QueryMembershipResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = m.Member.Size()
+	n += 1 + l + sovQuery(uint64(l))
+	return n
+}
+
+func (m *QueryFundsRequest) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Community != 0 {
+		n += 1 + sovQuery(uint64(m.Community))
+	}
+	if m.Account != 0 {
+		n += 1 + sovQuery(uint64(m.Account))
+	}
+	return n
+}
+
+func (m *QueryFundsResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = m.Funds.Size()
+	n += 1 + l + sovQuery(uint64(l))
+	l = m.Standing.Size()
+	n += 1 + l + sovQuery(uint64(l))
+	return n
+}
+
+func (m *QueryDemandsRequest) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Community != 0 {
+		n += 1 + sovQuery(uint64(m.Community))
+	}
+	if m.Pagination != nil {
+		l = m.Pagination.Size()
+		n += 1 + l + sovQuery(uint64(l))
+	}
+	return n
+}
+
+func (m *QueryDemandsResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if len(m.Demands) > 0 {
+		for _, e := range m.Demands {
 			l = e.Size()
 			n += 1 + l + sovQuery(uint64(l))
 		}
@@ -2502,6 +4285,1408 @@ func (m *QuerySessionsResponse) Unmarshal(dAtA []byte) error {
 			}
 			m.Sessions = append(m.Sessions, Session{})
 			if err := m.Sessions[len(m.Sessions)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Pagination", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Pagination == nil {
+				m.Pagination = &query.PageResponse{}
+			}
+			if err := m.Pagination.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipQuery(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryCommunityRequest) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowQuery
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryCommunityRequest: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryCommunityRequest: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Id", wireType)
+			}
+			m.Id = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Id |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipQuery(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryCommunityResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowQuery
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryCommunityResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryCommunityResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Community", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Community.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Terms", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Terms.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipQuery(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryCommunitiesRequest) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowQuery
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryCommunitiesRequest: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryCommunitiesRequest: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Pagination", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Pagination == nil {
+				m.Pagination = &query.PageRequest{}
+			}
+			if err := m.Pagination.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipQuery(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryCommunitiesResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowQuery
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryCommunitiesResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryCommunitiesResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Communities", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Communities = append(m.Communities, Community{})
+			if err := m.Communities[len(m.Communities)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Pagination", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Pagination == nil {
+				m.Pagination = &query.PageResponse{}
+			}
+			if err := m.Pagination.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipQuery(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryHourRequest) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowQuery
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryHourRequest: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryHourRequest: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Community", wireType)
+			}
+			m.Community = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Community |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Hour", wireType)
+			}
+			m.Hour = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Hour |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipQuery(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryHourResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowQuery
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryHourResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryHourResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Hour", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Hour.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Final", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.Final = bool(v != 0)
+		default:
+			iNdEx = preIndex
+			skippy, err := skipQuery(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryInputsRequest) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowQuery
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryInputsRequest: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryInputsRequest: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Community", wireType)
+			}
+			m.Community = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Community |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Hour", wireType)
+			}
+			m.Hour = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Hour |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipQuery(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryInputsResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowQuery
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryInputsResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryInputsResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Terms", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Terms.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Members", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Members = append(m.Members, Member{})
+			if err := m.Members[len(m.Members)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Standings", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Standings = append(m.Standings, Standing{})
+			if err := m.Standings[len(m.Standings)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipQuery(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryMembershipRequest) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowQuery
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryMembershipRequest: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryMembershipRequest: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Device", wireType)
+			}
+			m.Device = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Device |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipQuery(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryMembershipResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowQuery
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryMembershipResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryMembershipResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Member", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Member.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipQuery(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryFundsRequest) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowQuery
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryFundsRequest: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryFundsRequest: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Community", wireType)
+			}
+			m.Community = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Community |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Account", wireType)
+			}
+			m.Account = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Account |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipQuery(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryFundsResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowQuery
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryFundsResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryFundsResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Funds", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Funds.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Standing", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Standing.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipQuery(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryDemandsRequest) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowQuery
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryDemandsRequest: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryDemandsRequest: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Community", wireType)
+			}
+			m.Community = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Community |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Pagination", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Pagination == nil {
+				m.Pagination = &query.PageRequest{}
+			}
+			if err := m.Pagination.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipQuery(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryDemandsResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowQuery
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryDemandsResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryDemandsResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Demands", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Demands = append(m.Demands, Demand{})
+			if err := m.Demands[len(m.Demands)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
 			iNdEx = postIndex

@@ -129,42 +129,61 @@ func init() {
 func init() { proto.RegisterFile("cairn/energy/v1/tx.proto", fileDescriptor_27629125a9efad6e) }
 
 var fileDescriptor_27629125a9efad6e = []byte{
-	// 552 bytes of a gzipped FileDescriptorProto
-	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0x84, 0x94, 0x4f, 0x6f, 0xd3, 0x30,
-	0x1c, 0x86, 0x1b, 0xfe, 0x4c, 0xcc, 0x03, 0x26, 0xa2, 0x49, 0xed, 0x22, 0x94, 0xb5, 0x3d, 0x40,
-	0xa9, 0xb4, 0x44, 0x1d, 0x82, 0x03, 0x3b, 0xad, 0xe3, 0x84, 0x54, 0x31, 0x35, 0x9b, 0x90, 0x26,
-	0xa1, 0xe1, 0xb6, 0x9e, 0x6b, 0xd1, 0xd8, 0x91, 0xed, 0x76, 0xec, 0x86, 0xb8, 0xc1, 0x89, 0x8f,
-	0x52, 0x24, 0x3e, 0xc4, 0x8e, 0x13, 0x27, 0x4e, 0x08, 0xb5, 0x87, 0x7e, 0x0d, 0xd4, 0x38, 0x6d,
-	0x9d, 0xe0, 0xb5, 0x97, 0x2a, 0xf6, 0xfb, 0xf8, 0xa9, 0xfd, 0x1e, 0x7e, 0xa0, 0xd0, 0x86, 0x84,
-	0x53, 0x1f, 0x51, 0xc4, 0xf1, 0xa5, 0x3f, 0xa8, 0xf9, 0xf2, 0x93, 0x17, 0x71, 0x26, 0x99, 0xbd,
-	0x19, 0x27, 0x9e, 0x4a, 0xbc, 0x41, 0xcd, 0x79, 0x04, 0x43, 0x42, 0x99, 0x1f, 0xff, 0x2a, 0xc6,
-	0x29, 0x65, 0x4f, 0xb7, 0xbb, 0x90, 0x63, 0x42, 0xf1, 0xd9, 0x4c, 0xe3, 0x3c, 0xce, 0x22, 0x89,
-	0x50, 0xa5, 0xf9, 0x36, 0x13, 0x21, 0x13, 0x7e, 0x28, 0xf0, 0x34, 0x0b, 0x05, 0x4e, 0x82, 0x6d,
-	0x15, 0x9c, 0xc5, 0x2b, 0x5f, 0x2d, 0x92, 0x68, 0x0b, 0x33, 0xcc, 0xd4, 0xfe, 0xf4, 0x4b, 0xed,
-	0x96, 0x7f, 0x58, 0x60, 0xb3, 0x21, 0xf0, 0x49, 0xd4, 0x81, 0x12, 0x1d, 0x41, 0x0e, 0x43, 0x61,
-	0xbf, 0x04, 0xeb, 0xb0, 0x2f, 0xbb, 0x8c, 0x13, 0x79, 0x59, 0xb0, 0x8a, 0x56, 0x65, 0xbd, 0x5e,
-	0xf8, 0xf5, 0x73, 0x77, 0x2b, 0xd1, 0x1d, 0x74, 0x3a, 0x1c, 0x09, 0x11, 0x48, 0x4e, 0x28, 0x6e,
-	0x2e, 0x50, 0xfb, 0x05, 0x58, 0x8b, 0x62, 0x43, 0xe1, 0x56, 0xd1, 0xaa, 0x6c, 0xec, 0xe5, 0xbd,
-	0x4c, 0x17, 0x9e, 0xfa, 0x83, 0xfa, 0x9d, 0xab, 0x3f, 0x3b, 0xb9, 0x66, 0x02, 0xbf, 0xf2, 0xbf,
-	0x4c, 0x86, 0xd5, 0x85, 0xe6, 0xdb, 0x64, 0x58, 0x4d, 0xbf, 0x3e, 0x73, 0xbf, 0xf2, 0x36, 0xc8,
-	0x67, 0xb6, 0x9a, 0x48, 0x44, 0x8c, 0x0a, 0xb4, 0xf7, 0xf5, 0x1e, 0xb8, 0xdd, 0x10, 0xd8, 0x3e,
-	0x06, 0x20, 0x40, 0x32, 0x90, 0x50, 0x12, 0x46, 0x6d, 0xf7, 0xbf, 0x8b, 0x34, 0x04, 0x5e, 0xe4,
-	0xce, 0x93, 0xe5, 0xf9, 0xcc, 0x6e, 0xbf, 0x07, 0x0f, 0x8e, 0xfa, 0xad, 0x1e, 0x11, 0xdd, 0x63,
-	0xc8, 0xc9, 0xf9, 0xb9, 0x5d, 0x32, 0x1d, 0x4c, 0x21, 0xce, 0xb3, 0x95, 0xc8, 0x5c, 0xff, 0x0e,
-	0x6c, 0xbc, 0x8d, 0x10, 0x0d, 0x90, 0x10, 0xd3, 0x5b, 0xef, 0x98, 0x4e, 0x6a, 0x80, 0xf3, 0x74,
-	0x05, 0x30, 0x17, 0x9f, 0x82, 0xfb, 0x81, 0x84, 0x5c, 0xce, 0xcc, 0x45, 0xe3, 0x7b, 0x35, 0xc2,
-	0xa9, 0xac, 0x22, 0xf4, 0x4e, 0x02, 0x24, 0x65, 0x0f, 0xcd, 0xe4, 0xa5, 0x1b, 0xca, 0x5c, 0x20,
-	0xe6, 0x4e, 0x52, 0x88, 0xae, 0x3f, 0x84, 0xb4, 0x8d, 0x7a, 0x4b, 0xf5, 0x29, 0xc4, 0xac, 0x4f,
-	0x21, 0x7a, 0x33, 0x87, 0x3d, 0x26, 0xd0, 0xd2, 0x66, 0x74, 0xc2, 0xdc, 0x8c, 0x4e, 0xcc, 0xdd,
-	0x1f, 0xc0, 0xc3, 0xd7, 0x44, 0x44, 0x7d, 0x39, 0xb7, 0x97, 0x4d, 0x67, 0xd3, 0x8c, 0x53, 0x5d,
-	0xcd, 0xe8, 0xe5, 0x1c, 0x50, 0x71, 0x81, 0x78, 0x92, 0x9b, 0xcb, 0x49, 0x21, 0xe6, 0x72, 0x52,
-	0x88, 0x5e, 0xce, 0x9b, 0x7e, 0x07, 0x2f, 0x2f, 0x47, 0x27, 0xcc, 0xe5, 0xe8, 0x84, 0xee, 0x4e,
-	0xcd, 0x1c, 0xa3, 0x5b, 0x27, 0xcc, 0x6e, 0xd3, 0x10, 0x70, 0xee, 0x7e, 0x9e, 0x0c, 0xab, 0x56,
-	0xfd, 0xe4, 0x6a, 0xe4, 0x5a, 0xd7, 0x23, 0xd7, 0xfa, 0x3b, 0x72, 0xad, 0xef, 0x63, 0x37, 0x77,
-	0x3d, 0x76, 0x73, 0xbf, 0xc7, 0x6e, 0xee, 0x74, 0x1f, 0x13, 0xd9, 0xed, 0xb7, 0xbc, 0x36, 0x0b,
-	0xfd, 0x58, 0xba, 0x4b, 0x91, 0xbc, 0x60, 0xfc, 0xa3, 0x5a, 0xf9, 0x30, 0x22, 0x7e, 0x66, 0xfe,
-	0xee, 0xab, 0xaf, 0x41, 0xad, 0xb5, 0x16, 0x0f, 0xce, 0xe7, 0xff, 0x02, 0x00, 0x00, 0xff, 0xff,
-	0xae, 0xe4, 0x6b, 0xfb, 0x03, 0x06, 0x00, 0x00,
+	// 859 bytes of a gzipped FileDescriptorProto
+	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0x8c, 0x96, 0x4f, 0x4f, 0x33, 0x45,
+	0x1c, 0xc7, 0xbb, 0xea, 0xf3, 0x28, 0xf3, 0xa8, 0x84, 0x95, 0x84, 0xb2, 0x62, 0x69, 0x8b, 0x28,
+	0xd4, 0xd0, 0x0d, 0x18, 0x3d, 0xc8, 0x09, 0x5a, 0x8d, 0x41, 0x10, 0x6c, 0x21, 0x24, 0x24, 0x06,
+	0xa7, 0xed, 0xb0, 0x9d, 0xb8, 0xbb, 0xb3, 0x99, 0x99, 0x2d, 0x72, 0x33, 0x1e, 0x3d, 0xf9, 0x52,
+	0x30, 0x31, 0xf1, 0x2d, 0x70, 0x24, 0x9e, 0x3c, 0x19, 0x03, 0x07, 0xde, 0xc6, 0x93, 0xee, 0x6c,
+	0x77, 0x67, 0xb6, 0xb3, 0x5b, 0x2e, 0x4d, 0x77, 0xbf, 0x9f, 0xf9, 0xfe, 0x66, 0xbf, 0xf3, 0x17,
+	0x94, 0xfb, 0x10, 0x53, 0xdf, 0x46, 0x3e, 0xa2, 0xce, 0x8d, 0x3d, 0xda, 0xb6, 0xf9, 0x2f, 0xcd,
+	0x80, 0x12, 0x4e, 0xcc, 0xf9, 0x48, 0x69, 0x0a, 0xa5, 0x39, 0xda, 0xb6, 0x16, 0xa0, 0x87, 0x7d,
+	0x62, 0x47, 0xbf, 0x82, 0xb1, 0x6a, 0xd9, 0xd6, 0xfd, 0x21, 0xa4, 0x0e, 0xf6, 0x9d, 0xcb, 0x89,
+	0x8d, 0x55, 0x9f, 0x42, 0x88, 0xe7, 0x85, 0x3e, 0xe6, 0x37, 0x29, 0xb3, 0x92, 0x65, 0xe2, 0xa2,
+	0x42, 0x5d, 0xea, 0x13, 0xe6, 0x11, 0x66, 0x7b, 0xcc, 0x19, 0x6b, 0x1e, 0x73, 0x62, 0x61, 0x59,
+	0x08, 0x97, 0xd1, 0x93, 0x2d, 0x1e, 0x62, 0x69, 0xd1, 0x21, 0x0e, 0x11, 0xef, 0xc7, 0xff, 0xc4,
+	0xdb, 0xfa, 0x9f, 0x06, 0x98, 0x3f, 0x62, 0xce, 0x59, 0x30, 0x80, 0x1c, 0x9d, 0x40, 0x0a, 0x3d,
+	0x66, 0x7e, 0x09, 0xe6, 0x60, 0xc8, 0x87, 0x84, 0x62, 0x7e, 0x53, 0x36, 0xaa, 0xc6, 0xc6, 0xdc,
+	0x7e, 0xf9, 0x9f, 0xbf, 0xb6, 0x16, 0x63, 0xbb, 0xbd, 0xc1, 0x80, 0x22, 0xc6, 0xba, 0x9c, 0x62,
+	0xdf, 0xe9, 0xa4, 0xa8, 0xf9, 0x05, 0x78, 0x19, 0x44, 0x0e, 0xe5, 0x37, 0xaa, 0xc6, 0xc6, 0xab,
+	0x9d, 0xa5, 0x66, 0x26, 0xaf, 0xa6, 0x28, 0xb0, 0xff, 0xd6, 0xdd, 0x7f, 0xab, 0xa5, 0x4e, 0x0c,
+	0x7f, 0x65, 0xff, 0xf6, 0x74, 0xdb, 0x48, 0x6d, 0x7e, 0x7f, 0xba, 0x6d, 0xa8, 0x5f, 0x9f, 0xe9,
+	0x5f, 0x7d, 0x19, 0x2c, 0x65, 0x5e, 0x75, 0x10, 0x0b, 0x88, 0xcf, 0xd0, 0xce, 0xdf, 0x1f, 0x80,
+	0x37, 0x8f, 0x98, 0x63, 0x9e, 0x02, 0xd0, 0x45, 0xbc, 0xcb, 0x21, 0xc7, 0xc4, 0x37, 0x2b, 0x53,
+	0x1d, 0x39, 0x62, 0x4e, 0xaa, 0x5b, 0x9f, 0x14, 0xeb, 0x13, 0x77, 0xf3, 0x47, 0xf0, 0xde, 0x49,
+	0xd8, 0x73, 0x31, 0x1b, 0x9e, 0x42, 0x8a, 0xaf, 0xae, 0xcc, 0x9a, 0xae, 0xa1, 0x82, 0x58, 0x9b,
+	0x33, 0x91, 0xc4, 0xfe, 0x1c, 0xbc, 0x3a, 0x0e, 0x90, 0xdf, 0x45, 0x8c, 0x8d, 0x7b, 0xbd, 0xaa,
+	0x6b, 0x29, 0x01, 0xd6, 0xa7, 0x33, 0x80, 0xc4, 0xf8, 0x02, 0xbc, 0xdb, 0xe5, 0x90, 0xf2, 0x89,
+	0x73, 0x55, 0xfb, 0xbd, 0x12, 0x61, 0x6d, 0xcc, 0x22, 0xe4, 0x4c, 0xba, 0x88, 0x73, 0x17, 0x4d,
+	0xcc, 0x6b, 0x39, 0x61, 0xa6, 0x88, 0x3e, 0x13, 0x05, 0x91, 0xed, 0x5b, 0xd0, 0xef, 0x23, 0xb7,
+	0xd0, 0x5e, 0x41, 0xf4, 0xf6, 0x0a, 0x22, 0x27, 0xd3, 0x72, 0x09, 0x43, 0x85, 0xc9, 0xc8, 0x84,
+	0x3e, 0x19, 0x99, 0x48, 0xbc, 0x7f, 0x02, 0xef, 0xb7, 0x31, 0x0b, 0x42, 0x9e, 0xb8, 0xd7, 0x75,
+	0x6d, 0x55, 0xc6, 0x6a, 0xcc, 0x66, 0xe4, 0x70, 0xf6, 0x7c, 0x76, 0x8d, 0x68, 0xac, 0xeb, 0xc3,
+	0x51, 0x10, 0x7d, 0x38, 0x0a, 0x22, 0x87, 0x73, 0x10, 0x0e, 0x9c, 0xe2, 0x70, 0x64, 0x42, 0x1f,
+	0x8e, 0x4c, 0x24, 0xde, 0x7d, 0x30, 0xdf, 0xa2, 0x08, 0x72, 0xd4, 0x9a, 0xec, 0x7d, 0xe6, 0x9a,
+	0x36, 0x59, 0x15, 0xb2, 0x3e, 0x7b, 0x06, 0x24, 0x17, 0x11, 0xbb, 0xc4, 0x8c, 0x22, 0x19, 0x48,
+	0x5f, 0x24, 0x03, 0xc9, 0x83, 0x70, 0x40, 0xb0, 0x9f, 0x96, 0xd0, 0x0e, 0x82, 0x82, 0xe8, 0x07,
+	0x41, 0x41, 0xe4, 0x59, 0x74, 0x88, 0xe0, 0x48, 0xfa, 0x04, 0xed, 0x2c, 0x52, 0x19, 0xfd, 0x2c,
+	0x52, 0x99, 0xa4, 0xc2, 0x0f, 0x60, 0xae, 0x8b, 0xf8, 0x21, 0xf6, 0x30, 0x67, 0xe6, 0x47, 0x39,
+	0x4b, 0x53, 0xc8, 0xd6, 0x7a, 0xa1, 0x9c, 0x58, 0x7e, 0x07, 0xde, 0x6e, 0xa3, 0x80, 0x30, 0xcc,
+	0xcd, 0x0f, 0xb5, 0xf3, 0x59, 0x88, 0xd6, 0x5a, 0x81, 0x98, 0x98, 0x7d, 0x0f, 0xde, 0x39, 0xc7,
+	0x7c, 0x38, 0xa0, 0xf0, 0xda, 0x5c, 0xd1, 0x35, 0x98, 0xa8, 0xd6, 0xc7, 0x45, 0x6a, 0xe2, 0xf7,
+	0x35, 0x78, 0xd1, 0x72, 0x21, 0xf6, 0xcc, 0x65, 0xfd, 0x52, 0x86, 0xd8, 0xb3, 0x6a, 0xb9, 0x52,
+	0x62, 0x73, 0x0a, 0xc0, 0x38, 0x4b, 0xcc, 0xbf, 0x25, 0x21, 0xd5, 0x1f, 0x31, 0xa9, 0xae, 0x3f,
+	0x62, 0x52, 0x5d, 0xd9, 0xef, 0x86, 0xd0, 0x75, 0x91, 0xef, 0xa0, 0x43, 0x04, 0x73, 0x8e, 0x18,
+	0x05, 0xc9, 0xd9, 0xef, 0x64, 0x44, 0x6b, 0x1f, 0xf5, 0xbb, 0xd8, 0x3e, 0xea, 0xfa, 0xe6, 0x4c,
+	0x24, 0xb1, 0xc7, 0x60, 0x21, 0x11, 0x8e, 0x3d, 0x2c, 0xb6, 0x8d, 0xf5, 0xc2, 0xf6, 0x13, 0xcc,
+	0xda, 0x7a, 0x16, 0x26, 0x97, 0xea, 0xa0, 0x80, 0x50, 0xde, 0x26, 0x61, 0xcf, 0x45, 0xdf, 0x50,
+	0xe8, 0x21, 0x7d, 0xa9, 0x29, 0x4c, 0x5f, 0x6a, 0x0a, 0x93, 0x47, 0xba, 0x8d, 0x3c, 0xe8, 0x0f,
+	0xda, 0x90, 0x43, 0xfd, 0x48, 0xa7, 0xba, 0x7e, 0xa4, 0x53, 0x5d, 0x5d, 0x76, 0x74, 0x84, 0x22,
+	0xd3, 0x9c, 0x65, 0x17, 0xcb, 0x79, 0xcb, 0x2e, 0x96, 0xe5, 0x0b, 0x44, 0x74, 0x12, 0x89, 0x6a,
+	0xfa, 0x0b, 0x84, 0x04, 0xe8, 0x2f, 0x10, 0x12, 0x20, 0x9f, 0x04, 0xca, 0x0d, 0xb1, 0x9a, 0xbf,
+	0x41, 0x0a, 0x42, 0x7f, 0x12, 0xe8, 0xae, 0x6c, 0xd6, 0x8b, 0x5f, 0x9f, 0x6e, 0x1b, 0xc6, 0xfe,
+	0xd9, 0xdd, 0x43, 0xc5, 0xb8, 0x7f, 0xa8, 0x18, 0xff, 0x3f, 0x54, 0x8c, 0x3f, 0x1e, 0x2b, 0xa5,
+	0xfb, 0xc7, 0x4a, 0xe9, 0xdf, 0xc7, 0x4a, 0xe9, 0x62, 0xd7, 0xc1, 0x7c, 0x18, 0xf6, 0x9a, 0x7d,
+	0xe2, 0xd9, 0x91, 0xe9, 0x96, 0x8f, 0xf8, 0x35, 0xa1, 0x3f, 0x8b, 0x27, 0x1b, 0x06, 0xd8, 0xce,
+	0xdc, 0x96, 0x77, 0xc5, 0xbf, 0xd1, 0x76, 0xef, 0x65, 0x74, 0xcd, 0xfd, 0xfc, 0x75, 0x00, 0x00,
+	0x00, 0xff, 0xff, 0xa0, 0xa2, 0x20, 0x3f, 0xd5, 0x0b, 0x00, 0x00,
 }
 
 // Reference imports to suppress errors if they are not otherwise used.
@@ -199,6 +218,38 @@ type MsgClient interface {
 	AnswerDispute(ctx context.Context, in *MsgAnswerDispute, opts ...grpc.CallOption) (*MsgAnswerDisputeResponse, error)
 	// JudgeSession is governance's word in a dispute.
 	JudgeSession(ctx context.Context, in *MsgJudgeSession, opts ...grpc.CallOption) (*MsgJudgeSessionResponse, error)
+	// CreateCommunity begins a community.
+	CreateCommunity(ctx context.Context, in *MsgCreateCommunity, opts ...grpc.CallOption) (*MsgCreateCommunityResponse, error)
+	// UpdateCommunity changes who aggregates, and the terms from the next hour on.
+	UpdateCommunity(ctx context.Context, in *MsgUpdateCommunity, opts ...grpc.CallOption) (*MsgUpdateCommunityResponse, error)
+	// JoinCommunity makes a meter a member.
+	JoinCommunity(ctx context.Context, in *MsgJoinCommunity, opts ...grpc.CallOption) (*MsgJoinCommunityResponse, error)
+	// LeaveCommunity ends a membership.
+	LeaveCommunity(ctx context.Context, in *MsgLeaveCommunity, opts ...grpc.CallOption) (*MsgLeaveCommunityResponse, error)
+	// SetLimits says at which prices a meter trades with neighbours.
+	SetLimits(ctx context.Context, in *MsgSetLimits, opts ...grpc.CallOption) (*MsgSetLimitsResponse, error)
+	// Deposit pays into an account.
+	Deposit(ctx context.Context, in *MsgDeposit, opts ...grpc.CallOption) (*MsgDepositResponse, error)
+	// Withdraw asks for money of an account.
+	Withdraw(ctx context.Context, in *MsgWithdraw, opts ...grpc.CallOption) (*MsgWithdrawResponse, error)
+	// Claim pays out what was asked for.
+	Claim(ctx context.Context, in *MsgClaim, opts ...grpc.CallOption) (*MsgClaimResponse, error)
+	// CommitHour says what meters counted and what came of it.
+	CommitHour(ctx context.Context, in *MsgCommitHour, opts ...grpc.CallOption) (*MsgCommitHourResponse, error)
+	// ChallengeLeaf shows that a leaf does not follow from its frames.
+	ChallengeLeaf(ctx context.Context, in *MsgChallengeLeaf, opts ...grpc.CallOption) (*MsgChallengeLeafResponse, error)
+	// ChallengeHour shows that accounts or prices do not follow from the leaves.
+	ChallengeHour(ctx context.Context, in *MsgChallengeHour, opts ...grpc.CallOption) (*MsgChallengeHourResponse, error)
+	// ChallengeOmission shows that a frame with a receipt is not in its hour.
+	ChallengeOmission(ctx context.Context, in *MsgChallengeOmission, opts ...grpc.CallOption) (*MsgChallengeOmissionResponse, error)
+	// ReportDoubleFrame shows two different frames of one meter for one slot.
+	ReportDoubleFrame(ctx context.Context, in *MsgReportDoubleFrame, opts ...grpc.CallOption) (*MsgReportDoubleFrameResponse, error)
+	// DemandData asks an aggregator on chain for what it does not serve.
+	DemandData(ctx context.Context, in *MsgDemandData, opts ...grpc.CallOption) (*MsgDemandDataResponse, error)
+	// ServeData answers a demand.
+	ServeData(ctx context.Context, in *MsgServeData, opts ...grpc.CallOption) (*MsgServeDataResponse, error)
+	// CloseDemand ends a demand that was not answered in time.
+	CloseDemand(ctx context.Context, in *MsgCloseDemand, opts ...grpc.CallOption) (*MsgCloseDemandResponse, error)
 	// UpdateParams is governance's.
 	UpdateParams(ctx context.Context, in *MsgUpdateParams, opts ...grpc.CallOption) (*MsgUpdateParamsResponse, error)
 }
@@ -301,6 +352,150 @@ func (c *msgClient) JudgeSession(ctx context.Context, in *MsgJudgeSession, opts 
 	return out, nil
 }
 
+func (c *msgClient) CreateCommunity(ctx context.Context, in *MsgCreateCommunity, opts ...grpc.CallOption) (*MsgCreateCommunityResponse, error) {
+	out := new(MsgCreateCommunityResponse)
+	err := c.cc.Invoke(ctx, "/cairn.energy.v1.Msg/CreateCommunity", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) UpdateCommunity(ctx context.Context, in *MsgUpdateCommunity, opts ...grpc.CallOption) (*MsgUpdateCommunityResponse, error) {
+	out := new(MsgUpdateCommunityResponse)
+	err := c.cc.Invoke(ctx, "/cairn.energy.v1.Msg/UpdateCommunity", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) JoinCommunity(ctx context.Context, in *MsgJoinCommunity, opts ...grpc.CallOption) (*MsgJoinCommunityResponse, error) {
+	out := new(MsgJoinCommunityResponse)
+	err := c.cc.Invoke(ctx, "/cairn.energy.v1.Msg/JoinCommunity", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) LeaveCommunity(ctx context.Context, in *MsgLeaveCommunity, opts ...grpc.CallOption) (*MsgLeaveCommunityResponse, error) {
+	out := new(MsgLeaveCommunityResponse)
+	err := c.cc.Invoke(ctx, "/cairn.energy.v1.Msg/LeaveCommunity", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) SetLimits(ctx context.Context, in *MsgSetLimits, opts ...grpc.CallOption) (*MsgSetLimitsResponse, error) {
+	out := new(MsgSetLimitsResponse)
+	err := c.cc.Invoke(ctx, "/cairn.energy.v1.Msg/SetLimits", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) Deposit(ctx context.Context, in *MsgDeposit, opts ...grpc.CallOption) (*MsgDepositResponse, error) {
+	out := new(MsgDepositResponse)
+	err := c.cc.Invoke(ctx, "/cairn.energy.v1.Msg/Deposit", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) Withdraw(ctx context.Context, in *MsgWithdraw, opts ...grpc.CallOption) (*MsgWithdrawResponse, error) {
+	out := new(MsgWithdrawResponse)
+	err := c.cc.Invoke(ctx, "/cairn.energy.v1.Msg/Withdraw", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) Claim(ctx context.Context, in *MsgClaim, opts ...grpc.CallOption) (*MsgClaimResponse, error) {
+	out := new(MsgClaimResponse)
+	err := c.cc.Invoke(ctx, "/cairn.energy.v1.Msg/Claim", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) CommitHour(ctx context.Context, in *MsgCommitHour, opts ...grpc.CallOption) (*MsgCommitHourResponse, error) {
+	out := new(MsgCommitHourResponse)
+	err := c.cc.Invoke(ctx, "/cairn.energy.v1.Msg/CommitHour", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) ChallengeLeaf(ctx context.Context, in *MsgChallengeLeaf, opts ...grpc.CallOption) (*MsgChallengeLeafResponse, error) {
+	out := new(MsgChallengeLeafResponse)
+	err := c.cc.Invoke(ctx, "/cairn.energy.v1.Msg/ChallengeLeaf", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) ChallengeHour(ctx context.Context, in *MsgChallengeHour, opts ...grpc.CallOption) (*MsgChallengeHourResponse, error) {
+	out := new(MsgChallengeHourResponse)
+	err := c.cc.Invoke(ctx, "/cairn.energy.v1.Msg/ChallengeHour", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) ChallengeOmission(ctx context.Context, in *MsgChallengeOmission, opts ...grpc.CallOption) (*MsgChallengeOmissionResponse, error) {
+	out := new(MsgChallengeOmissionResponse)
+	err := c.cc.Invoke(ctx, "/cairn.energy.v1.Msg/ChallengeOmission", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) ReportDoubleFrame(ctx context.Context, in *MsgReportDoubleFrame, opts ...grpc.CallOption) (*MsgReportDoubleFrameResponse, error) {
+	out := new(MsgReportDoubleFrameResponse)
+	err := c.cc.Invoke(ctx, "/cairn.energy.v1.Msg/ReportDoubleFrame", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) DemandData(ctx context.Context, in *MsgDemandData, opts ...grpc.CallOption) (*MsgDemandDataResponse, error) {
+	out := new(MsgDemandDataResponse)
+	err := c.cc.Invoke(ctx, "/cairn.energy.v1.Msg/DemandData", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) ServeData(ctx context.Context, in *MsgServeData, opts ...grpc.CallOption) (*MsgServeDataResponse, error) {
+	out := new(MsgServeDataResponse)
+	err := c.cc.Invoke(ctx, "/cairn.energy.v1.Msg/ServeData", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) CloseDemand(ctx context.Context, in *MsgCloseDemand, opts ...grpc.CallOption) (*MsgCloseDemandResponse, error) {
+	out := new(MsgCloseDemandResponse)
+	err := c.cc.Invoke(ctx, "/cairn.energy.v1.Msg/CloseDemand", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *msgClient) UpdateParams(ctx context.Context, in *MsgUpdateParams, opts ...grpc.CallOption) (*MsgUpdateParamsResponse, error) {
 	out := new(MsgUpdateParamsResponse)
 	err := c.cc.Invoke(ctx, "/cairn.energy.v1.Msg/UpdateParams", in, out, opts...)
@@ -332,6 +527,38 @@ type MsgServer interface {
 	AnswerDispute(context.Context, *MsgAnswerDispute) (*MsgAnswerDisputeResponse, error)
 	// JudgeSession is governance's word in a dispute.
 	JudgeSession(context.Context, *MsgJudgeSession) (*MsgJudgeSessionResponse, error)
+	// CreateCommunity begins a community.
+	CreateCommunity(context.Context, *MsgCreateCommunity) (*MsgCreateCommunityResponse, error)
+	// UpdateCommunity changes who aggregates, and the terms from the next hour on.
+	UpdateCommunity(context.Context, *MsgUpdateCommunity) (*MsgUpdateCommunityResponse, error)
+	// JoinCommunity makes a meter a member.
+	JoinCommunity(context.Context, *MsgJoinCommunity) (*MsgJoinCommunityResponse, error)
+	// LeaveCommunity ends a membership.
+	LeaveCommunity(context.Context, *MsgLeaveCommunity) (*MsgLeaveCommunityResponse, error)
+	// SetLimits says at which prices a meter trades with neighbours.
+	SetLimits(context.Context, *MsgSetLimits) (*MsgSetLimitsResponse, error)
+	// Deposit pays into an account.
+	Deposit(context.Context, *MsgDeposit) (*MsgDepositResponse, error)
+	// Withdraw asks for money of an account.
+	Withdraw(context.Context, *MsgWithdraw) (*MsgWithdrawResponse, error)
+	// Claim pays out what was asked for.
+	Claim(context.Context, *MsgClaim) (*MsgClaimResponse, error)
+	// CommitHour says what meters counted and what came of it.
+	CommitHour(context.Context, *MsgCommitHour) (*MsgCommitHourResponse, error)
+	// ChallengeLeaf shows that a leaf does not follow from its frames.
+	ChallengeLeaf(context.Context, *MsgChallengeLeaf) (*MsgChallengeLeafResponse, error)
+	// ChallengeHour shows that accounts or prices do not follow from the leaves.
+	ChallengeHour(context.Context, *MsgChallengeHour) (*MsgChallengeHourResponse, error)
+	// ChallengeOmission shows that a frame with a receipt is not in its hour.
+	ChallengeOmission(context.Context, *MsgChallengeOmission) (*MsgChallengeOmissionResponse, error)
+	// ReportDoubleFrame shows two different frames of one meter for one slot.
+	ReportDoubleFrame(context.Context, *MsgReportDoubleFrame) (*MsgReportDoubleFrameResponse, error)
+	// DemandData asks an aggregator on chain for what it does not serve.
+	DemandData(context.Context, *MsgDemandData) (*MsgDemandDataResponse, error)
+	// ServeData answers a demand.
+	ServeData(context.Context, *MsgServeData) (*MsgServeDataResponse, error)
+	// CloseDemand ends a demand that was not answered in time.
+	CloseDemand(context.Context, *MsgCloseDemand) (*MsgCloseDemandResponse, error)
 	// UpdateParams is governance's.
 	UpdateParams(context.Context, *MsgUpdateParams) (*MsgUpdateParamsResponse, error)
 }
@@ -369,6 +596,54 @@ func (*UnimplementedMsgServer) AnswerDispute(ctx context.Context, req *MsgAnswer
 }
 func (*UnimplementedMsgServer) JudgeSession(ctx context.Context, req *MsgJudgeSession) (*MsgJudgeSessionResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method JudgeSession not implemented")
+}
+func (*UnimplementedMsgServer) CreateCommunity(ctx context.Context, req *MsgCreateCommunity) (*MsgCreateCommunityResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method CreateCommunity not implemented")
+}
+func (*UnimplementedMsgServer) UpdateCommunity(ctx context.Context, req *MsgUpdateCommunity) (*MsgUpdateCommunityResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method UpdateCommunity not implemented")
+}
+func (*UnimplementedMsgServer) JoinCommunity(ctx context.Context, req *MsgJoinCommunity) (*MsgJoinCommunityResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method JoinCommunity not implemented")
+}
+func (*UnimplementedMsgServer) LeaveCommunity(ctx context.Context, req *MsgLeaveCommunity) (*MsgLeaveCommunityResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method LeaveCommunity not implemented")
+}
+func (*UnimplementedMsgServer) SetLimits(ctx context.Context, req *MsgSetLimits) (*MsgSetLimitsResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method SetLimits not implemented")
+}
+func (*UnimplementedMsgServer) Deposit(ctx context.Context, req *MsgDeposit) (*MsgDepositResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Deposit not implemented")
+}
+func (*UnimplementedMsgServer) Withdraw(ctx context.Context, req *MsgWithdraw) (*MsgWithdrawResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Withdraw not implemented")
+}
+func (*UnimplementedMsgServer) Claim(ctx context.Context, req *MsgClaim) (*MsgClaimResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Claim not implemented")
+}
+func (*UnimplementedMsgServer) CommitHour(ctx context.Context, req *MsgCommitHour) (*MsgCommitHourResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method CommitHour not implemented")
+}
+func (*UnimplementedMsgServer) ChallengeLeaf(ctx context.Context, req *MsgChallengeLeaf) (*MsgChallengeLeafResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method ChallengeLeaf not implemented")
+}
+func (*UnimplementedMsgServer) ChallengeHour(ctx context.Context, req *MsgChallengeHour) (*MsgChallengeHourResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method ChallengeHour not implemented")
+}
+func (*UnimplementedMsgServer) ChallengeOmission(ctx context.Context, req *MsgChallengeOmission) (*MsgChallengeOmissionResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method ChallengeOmission not implemented")
+}
+func (*UnimplementedMsgServer) ReportDoubleFrame(ctx context.Context, req *MsgReportDoubleFrame) (*MsgReportDoubleFrameResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method ReportDoubleFrame not implemented")
+}
+func (*UnimplementedMsgServer) DemandData(ctx context.Context, req *MsgDemandData) (*MsgDemandDataResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method DemandData not implemented")
+}
+func (*UnimplementedMsgServer) ServeData(ctx context.Context, req *MsgServeData) (*MsgServeDataResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method ServeData not implemented")
+}
+func (*UnimplementedMsgServer) CloseDemand(ctx context.Context, req *MsgCloseDemand) (*MsgCloseDemandResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method CloseDemand not implemented")
 }
 func (*UnimplementedMsgServer) UpdateParams(ctx context.Context, req *MsgUpdateParams) (*MsgUpdateParamsResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method UpdateParams not implemented")
@@ -558,6 +833,294 @@ func _Msg_JudgeSession_Handler(srv interface{}, ctx context.Context, dec func(in
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Msg_CreateCommunity_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgCreateCommunity)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).CreateCommunity(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/cairn.energy.v1.Msg/CreateCommunity",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).CreateCommunity(ctx, req.(*MsgCreateCommunity))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_UpdateCommunity_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgUpdateCommunity)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).UpdateCommunity(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/cairn.energy.v1.Msg/UpdateCommunity",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).UpdateCommunity(ctx, req.(*MsgUpdateCommunity))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_JoinCommunity_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgJoinCommunity)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).JoinCommunity(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/cairn.energy.v1.Msg/JoinCommunity",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).JoinCommunity(ctx, req.(*MsgJoinCommunity))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_LeaveCommunity_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgLeaveCommunity)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).LeaveCommunity(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/cairn.energy.v1.Msg/LeaveCommunity",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).LeaveCommunity(ctx, req.(*MsgLeaveCommunity))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_SetLimits_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgSetLimits)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).SetLimits(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/cairn.energy.v1.Msg/SetLimits",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).SetLimits(ctx, req.(*MsgSetLimits))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_Deposit_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgDeposit)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).Deposit(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/cairn.energy.v1.Msg/Deposit",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).Deposit(ctx, req.(*MsgDeposit))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_Withdraw_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgWithdraw)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).Withdraw(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/cairn.energy.v1.Msg/Withdraw",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).Withdraw(ctx, req.(*MsgWithdraw))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_Claim_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgClaim)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).Claim(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/cairn.energy.v1.Msg/Claim",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).Claim(ctx, req.(*MsgClaim))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_CommitHour_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgCommitHour)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).CommitHour(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/cairn.energy.v1.Msg/CommitHour",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).CommitHour(ctx, req.(*MsgCommitHour))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_ChallengeLeaf_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgChallengeLeaf)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).ChallengeLeaf(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/cairn.energy.v1.Msg/ChallengeLeaf",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).ChallengeLeaf(ctx, req.(*MsgChallengeLeaf))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_ChallengeHour_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgChallengeHour)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).ChallengeHour(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/cairn.energy.v1.Msg/ChallengeHour",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).ChallengeHour(ctx, req.(*MsgChallengeHour))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_ChallengeOmission_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgChallengeOmission)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).ChallengeOmission(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/cairn.energy.v1.Msg/ChallengeOmission",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).ChallengeOmission(ctx, req.(*MsgChallengeOmission))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_ReportDoubleFrame_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgReportDoubleFrame)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).ReportDoubleFrame(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/cairn.energy.v1.Msg/ReportDoubleFrame",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).ReportDoubleFrame(ctx, req.(*MsgReportDoubleFrame))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_DemandData_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgDemandData)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).DemandData(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/cairn.energy.v1.Msg/DemandData",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).DemandData(ctx, req.(*MsgDemandData))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_ServeData_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgServeData)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).ServeData(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/cairn.energy.v1.Msg/ServeData",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).ServeData(ctx, req.(*MsgServeData))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_CloseDemand_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgCloseDemand)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).CloseDemand(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/cairn.energy.v1.Msg/CloseDemand",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).CloseDemand(ctx, req.(*MsgCloseDemand))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Msg_UpdateParams_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(MsgUpdateParams)
 	if err := dec(in); err != nil {
@@ -620,6 +1183,70 @@ var _Msg_serviceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "JudgeSession",
 			Handler:    _Msg_JudgeSession_Handler,
+		},
+		{
+			MethodName: "CreateCommunity",
+			Handler:    _Msg_CreateCommunity_Handler,
+		},
+		{
+			MethodName: "UpdateCommunity",
+			Handler:    _Msg_UpdateCommunity_Handler,
+		},
+		{
+			MethodName: "JoinCommunity",
+			Handler:    _Msg_JoinCommunity_Handler,
+		},
+		{
+			MethodName: "LeaveCommunity",
+			Handler:    _Msg_LeaveCommunity_Handler,
+		},
+		{
+			MethodName: "SetLimits",
+			Handler:    _Msg_SetLimits_Handler,
+		},
+		{
+			MethodName: "Deposit",
+			Handler:    _Msg_Deposit_Handler,
+		},
+		{
+			MethodName: "Withdraw",
+			Handler:    _Msg_Withdraw_Handler,
+		},
+		{
+			MethodName: "Claim",
+			Handler:    _Msg_Claim_Handler,
+		},
+		{
+			MethodName: "CommitHour",
+			Handler:    _Msg_CommitHour_Handler,
+		},
+		{
+			MethodName: "ChallengeLeaf",
+			Handler:    _Msg_ChallengeLeaf_Handler,
+		},
+		{
+			MethodName: "ChallengeHour",
+			Handler:    _Msg_ChallengeHour_Handler,
+		},
+		{
+			MethodName: "ChallengeOmission",
+			Handler:    _Msg_ChallengeOmission_Handler,
+		},
+		{
+			MethodName: "ReportDoubleFrame",
+			Handler:    _Msg_ReportDoubleFrame_Handler,
+		},
+		{
+			MethodName: "DemandData",
+			Handler:    _Msg_DemandData_Handler,
+		},
+		{
+			MethodName: "ServeData",
+			Handler:    _Msg_ServeData_Handler,
+		},
+		{
+			MethodName: "CloseDemand",
+			Handler:    _Msg_CloseDemand_Handler,
 		},
 		{
 			MethodName: "UpdateParams",
