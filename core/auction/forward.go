@@ -17,6 +17,7 @@ const (
 	GateClosure = 300
 )
 
+// Errors about orders for slots to come. Each message names the value.
 var (
 	ErrCurve   = errors.New("invalid limit curve")
 	ErrGate    = errors.New("the book of this slot has closed")

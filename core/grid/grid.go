@@ -43,6 +43,7 @@ const Million = 1_000_000
 // Slot is a quarter of an hour since 1970-01-01T00:00Z.
 type Slot uint64
 
+// Lengths of slots.
 const (
 	SlotSeconds  = 900
 	SlotsPerHour = 4
@@ -68,8 +69,8 @@ const MaxSlot Slot = 1 << 40
 // Kind is a node's place in the grid.
 type Kind uint8
 
+// Places in a grid, each below those before it; Place is any node of which nothing more is known.
 const (
-	// Place is any node of which nothing more is known.
 	Place Kind = iota
 	Region
 	Substation
