@@ -14,6 +14,7 @@ import (
 	"github.com/cosmos/cosmos-sdk/codec"
 	codectypes "github.com/cosmos/cosmos-sdk/codec/types"
 	sdk "github.com/cosmos/cosmos-sdk/types"
+	"github.com/cosmos/cosmos-sdk/types/module"
 	"github.com/cosmos/cosmos-sdk/types/msgservice"
 	"github.com/cosmos/gogoproto/proto"
 	gwruntime "github.com/grpc-ecosystem/grpc-gateway/runtime"
@@ -26,6 +27,8 @@ type Spec[G any] struct {
 	Name string
 	// Version of the state layout; raised by a migration, never lowered.
 	Version uint64
+	// Migrations change a state of the versions 1, 2, ... into the next, one for each version before this one.
+	Migrations []func(context.Context) error
 
 	// Msg is the generated descriptor of the module's Msg service.
 	Msg *grpc.ServiceDesc
@@ -81,9 +84,21 @@ func (m Module[G, P]) RegisterInterfaces(registry codectypes.InterfaceRegistry) 
 	msgservice.RegisterMsgServiceDesc(registry, m.spec.Msg)
 }
 
-// RegisterServices registers the Msg and Query servers.
+// RegisterServices registers the Msg and Query servers and, with the SDK's configurator, the migrations that
+// an upgrade runs.
 func (m Module[G, P]) RegisterServices(registrar grpc.ServiceRegistrar) error {
 	m.spec.Services(registrar)
+	upgrades, ok := registrar.(module.Configurator)
+	if !ok {
+		return nil
+	}
+	for i, migrate := range m.spec.Migrations {
+		from := uint64(i) + 1
+		err := upgrades.RegisterMigration(m.spec.Name, from, func(ctx sdk.Context) error { return migrate(ctx) })
+		if err != nil {
+			return fmt.Errorf("registering the migration of %s from version %d: %w", m.spec.Name, from, err)
+		}
+	}
 	return nil
 }
 

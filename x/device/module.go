@@ -14,7 +14,7 @@ import (
 )
 
 // consensusVersion is the version of the state layout.
-const consensusVersion = 1
+const consensusVersion = 2
 
 var (
 	_ appmodule.AppModule   = AppModule{}
@@ -32,9 +32,10 @@ type AppModule struct {
 // state: codecs, default genesis, command line.
 func NewAppModule(k *Keeper) AppModule {
 	return AppModule{modkit.New[devicev1.GenesisState, *devicev1.GenesisState](modkit.Spec[devicev1.GenesisState]{
-		Name:    ModuleName,
-		Version: consensusVersion,
-		Msg:     &devicev1.Msg_serviceDesc,
+		Name:       ModuleName,
+		Version:    consensusVersion,
+		Migrations: []func(context.Context) error{k.fillParams},
+		Msg:        &devicev1.Msg_serviceDesc,
 		Services: func(registrar grpc.ServiceRegistrar) {
 			registrar.RegisterService(&devicev1.Msg_serviceDesc, NewMsgServer(k))
 			registrar.RegisterService(&devicev1.Query_serviceDesc, NewQueryServer(k))
