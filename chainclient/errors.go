@@ -95,6 +95,12 @@ var (
 	ErrMeterRecord     = Code{"energy", 18}
 	ErrSessionPeriods  = Code{"energy", 19}
 	ErrStationChanged  = Code{"energy", 21}
+	ErrNoCommunity     = Code{"energy", 23} // also ErrNotFound
+	ErrNotMember       = Code{"energy", 26} // also ErrNotFound
+	ErrNotFinal        = Code{"energy", 29}
+	ErrNoHour          = Code{"energy", 31} // also ErrNotFound
+	ErrHourTime        = Code{"energy", 32}
+	ErrNoEnergyDemand  = Code{"energy", 35} // also ErrNotFound
 )
 
 // Epochs and reports.
@@ -155,6 +161,7 @@ var notFound = map[Code]bool{
 	ErrNoCommitment: true, ErrNoAudit: true,
 	ErrNoReport: true, ErrNotReporter: true, ErrNoDemand: true,
 	ErrNoStation: true, ErrNoTariff: true, ErrNoSession: true,
+	ErrNoCommunity: true, ErrNotMember: true, ErrNoHour: true, ErrNoEnergyDemand: true,
 }
 
 // unreachable says that a node is away, or has started and not yet made or fetched a block.

@@ -66,6 +66,12 @@ func TestCodesAreTheModules(t *testing.T) {
 		ErrMeterRecord:     energy.ErrRecord,
 		ErrSessionPeriods:  energy.ErrPeriods,
 		ErrStationChanged:  energy.ErrChanged,
+		ErrNoCommunity:     energy.ErrNoCommunity,
+		ErrNotMember:       energy.ErrNotMember,
+		ErrNotFinal:        energy.ErrNotFinal,
+		ErrNoHour:          energy.ErrNoHour,
+		ErrHourTime:        energy.ErrTime,
+		ErrNoEnergyDemand:  energy.ErrNoDemand,
 
 		ErrNoSnapshot:      storage.ErrNotFound,
 		ErrSnapshotVersion: storage.ErrVersion,
