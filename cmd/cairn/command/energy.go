@@ -398,23 +398,17 @@ func (w *whatIf) json(out io.Writer) error {
 		return fmt.Errorf("writing result: %w", err)
 	}
 	b := bufio.NewWriterSize(out, 1<<16)
-	b.Write(bytes.TrimSuffix(text, []byte("\n}"))) // errors of b stay until Flush
-	b.WriteString(",\n  \"fills\": [")
+	fmt.Fprintf(b, "%s,\n  \"fills\": [", bytes.TrimSuffix(text, []byte("\n}"))) // errors of b stay until Flush
+	between, end := "", ""
 	for i := range w.book.orders {
 		text, err := json.Marshal(w.fill(i))
 		if err != nil {
 			return fmt.Errorf("writing result: %w", err)
 		}
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		b.WriteString("\n    ")
-		b.Write(text)
+		fmt.Fprintf(b, "%s\n    %s", between, text)
+		between, end = ",", "\n  "
 	}
-	if len(w.book.orders) > 0 {
-		b.WriteString("\n  ")
-	}
-	b.WriteString("]\n}\n")
+	fmt.Fprintf(b, "%s]\n}\n", end)
 	if err := b.Flush(); err != nil {
 		return fmt.Errorf("writing result: %w", err)
 	}
