@@ -147,22 +147,32 @@ type Loop struct {
 	Log    *slog.Logger
 }
 
-// Run looks until ctx is done, whose error it returns. What fails is tried again at the next look.
+// firstRetry is how soon a failed attestation is tried again; each further failure doubles it, up to Every.
+const firstRetry = 5 * time.Second
+
+// Run looks until ctx is done, whose error it returns. What fails is tried again.
 func (l *Loop) Run(ctx context.Context) error {
 	every := l.Every
 	if every <= 0 {
 		every = DefaultEvery
 	}
-	return clock.Every(ctx, l.Clock, every, func(ctx context.Context) error {
+	retry := firstRetry
+	for {
+		wait := every
 		_, err := l.Step(ctx)
-		if ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil:
 			return ctx.Err()
+		case err != nil:
+			wait, retry = min(retry, every), min(2*retry, every)
+			l.Log.Warn("the device is not attested by its TPM, will be tried again", "device", l.Device, "in", wait, "error", err)
+		default:
+			retry = firstRetry
 		}
-		if err != nil {
-			l.Log.Warn("the device is not attested by its TPM, will be tried again", "device", l.Device, "error", err)
+		if err := clock.Sleep(ctx, l.Clock, wait); err != nil {
+			return err
 		}
-		return nil
-	})
+	}
 }
 
 // Step attests the device if it is time. True if it did.
