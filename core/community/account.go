@@ -19,9 +19,10 @@ const (
 	AccountBytes = 8 + 8 + 5*8 + 16 + 16
 	// NodeBytes is the size of an encoded node.
 	NodeBytes = sha256.Size + 4 + 16 + 16
-	// MaxAccounts is the most leaves of a tree, MaxDepth bounds its proofs.
+	// MaxAccounts is the most leaves of a tree.
 	MaxAccounts = 1 << MaxDepth
-	MaxDepth    = 12
+	// MaxDepth bounds its proofs.
+	MaxDepth = 12
 )
 
 // Append appends the account, numbers big-endian, registers in the order of meter.Registers.

@@ -273,7 +273,7 @@ func TestReplayClimbsTheLadder(t *testing.T) {
 
 func TestEvidenceThatMakesNoLeaf(t *testing.T) {
 	m, sign := house(7, P256)
-	half := func(first, n int, from int) Frame {
+	half := func(first, n, from int) Frame {
 		f := quiet(m)
 		f.First += grid.Slot(first)
 		f.Readings = f.Readings[from : from+n+1]

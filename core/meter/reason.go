@@ -12,60 +12,60 @@ import (
 type Reason uint16
 
 const (
-	// None: nothing speaks against the reading.
+	// None means: nothing speaks against the reading.
 	None Reason = 0
 
 	// Rung 0: what the frames themselves show.
 
-	// BadSignature: the frame is not signed by the meter's key.
+	// BadSignature means: the frame is not signed by the meter's key.
 	BadSignature Reason = 1
-	// RolledBack: a register shows less than before.
+	// RolledBack means: a register shows less than before.
 	RolledBack Reason = 2
-	// Gap: slots are missing between two frames.
+	// Gap means: slots are missing between two frames.
 	Gap Reason = 3
-	// FutureSlot: the frame tells of a slot that has not ended.
+	// FutureSlot means: the frame tells of a slot that has not ended.
 	FutureSlot Reason = 4
-	// DoubleFrame: two different frames tell of one slot.
+	// DoubleFrame means: two different frames tell of one slot.
 	DoubleFrame Reason = 5
-	// Overflow: more in one slot than any meter can count.
+	// Overflow means: more in one slot than any meter can count.
 	Overflow Reason = 6
-	// SelfReported: the meter itself says that it was opened or exchanged, or that it guessed.
+	// SelfReported means: the meter itself says that it was opened or exchanged, or that it guessed.
 	SelfReported Reason = 7
-	// Late: the frame came after the hour was closed.
+	// Late means: the frame came after the hour was closed.
 	Late Reason = 8
 
 	// Rung 1: physics.
 
-	// RatedPower: more than the site's equipment can do.
+	// RatedPower means: more than the site's equipment can do.
 	RatedPower Reason = 16
-	// NightSun: solar power while the sun was below the horizon.
+	// NightSun means: solar power while the sun was below the horizon.
 	NightSun Reason = 17
 
 	// Rung 2: the site's own balance.
 
-	// SiteBalance: more went out of the site than came in and was generated.
+	// SiteBalance means: more went out of the site than came in and was generated.
 	SiteBalance Reason = 32
-	// BatteryBalance: the battery gave more than it took and can hold.
+	// BatteryBalance means: the battery gave more than it took and can hold.
 	BatteryBalance Reason = 33
 
 	// Rung 3: the feeder.
 
-	// FeederSum: the meters of the feeder do not add up to its head meter.
+	// FeederSum means: the meters of the feeder do not add up to its head meter.
 	FeederSum Reason = 48
 
 	// Rung 4: the neighbours.
 
-	// Neighbours: far more for each installed kilowatt than others nearby.
+	// Neighbours means: far more for each installed kilowatt than others nearby.
 	Neighbours Reason = 64
 
 	// Rung 5: the network asked.
 
-	// Dispatch: the battery or charger did not do what it was asked to.
+	// Dispatch means: the battery or charger did not do what it was asked to.
 	Dispatch Reason = 80
 
 	// Rung 6: somebody went and looked.
 
-	// Audit: what stands there is not what was registered.
+	// Audit means: what stands there is not what was registered.
 	Audit Reason = 96
 )
 
@@ -99,7 +99,8 @@ func (r Reason) find() (int, bool) {
 	i := slices.IndexFunc(reasons, func(e struct {
 		Reason
 		name, text string
-	}) bool {
+	},
+	) bool {
 		return e.Reason == r
 	})
 	return i, i >= 0
@@ -280,13 +281,13 @@ type Feeder struct {
 type State uint8
 
 const (
-	// Unmetered: there is no head meter to compare with.
+	// Unmetered means: there is no head meter to compare with.
 	Unmetered State = 0
-	// Balanced: within what losses and the accuracy of meters explain.
+	// Balanced means: within what losses and the accuracy of meters explain.
 	Balanced State = 1
-	// Watch: within twice that.
+	// Watch means: within twice that.
 	Watch State = 2
-	// Failed: beyond it.
+	// Failed means: beyond it.
 	Failed State = 3
 )
 

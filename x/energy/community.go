@@ -19,10 +19,11 @@ import (
 )
 
 const (
-	// Meter is what the registry calls a meter, Gateway an aggregator.
-	Meter   = "meter"
+	// Meter is what the registry calls a meter.
+	Meter = "meter"
+	// Gateway is what it calls an aggregator.
 	Gateway = "gateway"
-	// maxTickPrice keeps the worth of any hour far below what an amount holds: 2^80 acairn a tick.
+	// maxTickBits keeps the worth of any hour far below what an amount holds: 2^80 acairn a tick.
 	maxTickBits = 80
 )
 

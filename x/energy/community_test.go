@@ -159,7 +159,7 @@ func (v *village) tell(tb testing.TB) *told {
 		tb.Fatal(err)
 	}
 	v.accounts = h.settled.Accounts
-	v.Pass(int64(3600 - v.Now()%3600))
+	v.Pass(3600 - v.Now()%3600)
 	return h
 }
 
