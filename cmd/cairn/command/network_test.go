@@ -277,7 +277,9 @@ func runChain(t *testing.T, dir string, people []string, set func(node.Config)) 
 			Address: address[:], Coins: sdk.NewCoins(sdk.NewCoin("acairn", math.NewInt(1000).Mul(math.NewInt(1e18)))),
 		})
 	}
-	genesis.Validators = []node.Validator{{Moniker: "test", Operator: genesis.Accounts[0].Address, Key: identity.ConsensusKey, Stake: math.NewInt(1e18)}}
+	genesis.Validators = []node.Validator{{
+		Moniker: "test", Operator: genesis.Accounts[0].Address, Key: identity.ConsensusKey, Beacon: identity.BeaconKey, Stake: math.NewInt(1e18),
+	}}
 	genesis.Edit = func(cdc codec.JSONCodec, state map[string]json.RawMessage) error {
 		return errors.Join(
 			node.SetModule(cdc, state, "device", func(g *devicev1.GenesisState) { g.Params.UnbondingSeconds = 1 }),
