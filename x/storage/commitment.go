@@ -135,7 +135,7 @@ func termsOf(p storagev1.PossessionParams) storagev1.Terms {
 }
 
 // commitTree records what a device holds from the next epoch on. It returns the commitment, and the
-// total of the one before it.
+// total of the tree in force until then; 0 if there is none.
 func (k *Keeper) commitTree(ctx context.Context, d devicev1.Device, c storagev1.Commitment) (_ storagev1.Commitment, previous uint64, err error) {
 	params, err := k.Params(ctx)
 	if err != nil {
@@ -166,11 +166,11 @@ func (k *Keeper) commitTree(ctx context.Context, d devicev1.Device, c storagev1.
 		return c, 0, err
 	}
 	c.Since = current.Number + 1
-	before, some, err := last(ctx, k.commitments, d.Id, c.Since)
+	before, some, err := last(ctx, k.commitments, d.Id, current.Number)
 	if err != nil {
 		return c, 0, err
 	}
-	if some && before.Since < c.Since {
+	if some {
 		if err := k.outdate(ctx, c.Since, oldCommitment, d.Id, before.Since); err != nil {
 			return c, 0, err
 		}
@@ -179,7 +179,7 @@ func (k *Keeper) commitTree(ctx context.Context, d devicev1.Device, c storagev1.
 		return c, 0, errorsmod.Wrapf(err, "writing commitment of device %d", d.Id)
 	}
 	standing.Device, standing.Version = d.Id, c.Version
-	return c, 0, errorsmod.Wrapf(k.standings.Set(ctx, d.Id, standing), "writing standing of device %d", d.Id)
+	return c, before.Total, errorsmod.Wrapf(k.standings.Set(ctx, d.Id, standing), "writing standing of device %d", d.Id)
 }
 
 // checkCommitment checks a commitment's form.

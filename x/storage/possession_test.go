@@ -3,9 +3,12 @@ package storage_test
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"testing"
 
+	abci "github.com/cometbft/cometbft/abci/types"
 	sdk "github.com/cosmos/cosmos-sdk/types"
+	"github.com/cosmos/gogoproto/proto"
 	"pgregory.net/rapid"
 
 	marketv1 "github.com/cairn-network/cairn/api/cairn/market/v1"
@@ -112,6 +115,47 @@ func TestCommitmentCountsFromTheNextEpoch(t *testing.T) {
 	}
 	n.next(t)
 	wants(t, n.send(t, n.answer(t, &dropped)), nil)
+}
+
+// previousTotal is what the latest event of a commitment says of the tree before it.
+func (f *fixture) previousTotal(tb testing.TB) uint64 {
+	tb.Helper()
+	for _, e := range slices.Backward(f.Ctx.EventManager().Events()) {
+		if e.Type != proto.MessageName(&storagev1.EventTreeCommitted{}) {
+			continue
+		}
+		event, err := sdk.ParseTypedEvent(abci.Event(e))
+		if err != nil {
+			tb.Fatal(err)
+		}
+		return event.(*storagev1.EventTreeCommitted).PreviousTotal
+	}
+	tb.Fatal("no commitment was made")
+	return 0
+}
+
+func TestCommitmentSaysTheTotalOfTheTreeItReplaces(t *testing.T) {
+	n := newNetwork(t)
+	p := n.provider
+	if got := n.previousTotal(t); got != 0 {
+		t.Errorf("the first commitment follows a tree of %d chunks, want 0", got)
+	}
+	inForce := p.tree.Root().Sum
+	for _, id := range []byte{0, 1} { // the second replaces one that was never in force
+		delete(p.pieces, challenge.LeafID(p.lease, piece.ID{0, id}))
+		p.build(t)
+		n.commit(t, p)
+		if got := n.previousTotal(t); got != inForce || p.tree.Root().Sum >= got {
+			t.Errorf("a tree of %d chunks follows one of %d, want %d", p.tree.Root().Sum, got, inForce)
+		}
+	}
+	n.check(t)
+	n.next(t)
+	inForce = p.tree.Root().Sum
+	n.commit(t, p)
+	if got := n.previousTotal(t); got != inForce {
+		t.Errorf("the tree of the next epoch follows one of %d chunks, want %d", got, inForce)
+	}
 }
 
 func TestMissedChallengeCosts(t *testing.T) {

@@ -78,7 +78,7 @@ func (m *EventSnapshotCommitted) GetVersion() uint64 {
 
 type EventTreeCommitted struct {
 	Commitment Commitment `protobuf:"bytes,1,opt,name=commitment,proto3" json:"commitment"`
-	// Chunks of the commitment before it: a tree that shrinks is there for all to see.
+	// Chunks of the commitment in force when it was made, 0 for none: a tree that shrinks is there for all to see.
 	PreviousTotal uint64 `protobuf:"varint,2,opt,name=previous_total,json=previousTotal,proto3" json:"previous_total,omitempty"`
 }
 
