@@ -15,6 +15,10 @@ import (
 	"github.com/cairn-network/cairn/core/piece"
 )
 
+// maxEscalations may wait for one device at once, each by another challenger, so that a device's
+// few friends cannot keep everybody else from asking it.
+const maxEscalations = 16
+
 // openInclusion asks a device for a piece that it signed a receipt for.
 func (k *Keeper) openInclusion(ctx context.Context, opener account, raw []byte) (storagev1.Audit, error) {
 	sdkCtx := sdk.UnwrapSDKContext(ctx)
@@ -89,8 +93,12 @@ func (k *Keeper) escalate(ctx context.Context, opener account, challenger, devic
 	case index >= challenge.PeerPositions:
 		return storagev1.Audit{}, errorsmod.Wrapf(ErrField, "index %d: want less than %d", index, challenge.PeerPositions)
 	}
-	if _, err := k.InForce(ctx, challenger, epoch); err != nil {
+	// Only who could be asked the same may ask: a device that stands for nothing costs nothing to have.
+	switch c, err := k.InForce(ctx, challenger, epoch); {
+	case err != nil:
 		return storagev1.Audit{}, errorsmod.Wrap(err, "challenger")
+	case c.Total == 0:
+		return storagev1.Audit{}, errorsmod.Wrapf(ErrNoCommitment, "challenger: the tree of device %d is empty", challenger)
 	}
 	a, err := k.asks(ctx, device, current)
 	if err != nil {
@@ -106,9 +114,7 @@ func (k *Keeper) escalate(ctx context.Context, opener account, challenger, devic
 	}, params.Possession)
 }
 
-// openAudit takes the deposit and starts the clock. The audits that wait are bounded: escalations to
-// one a device, inclusions to some a lease, so that nobody can fill a device's list in order to keep
-// others off it.
+// openAudit takes the deposit and starts the clock.
 func (k *Keeper) openAudit(ctx context.Context, opener account, a storagev1.Audit, p storagev1.PossessionParams) (storagev1.Audit, error) {
 	d, err := k.devices.Device(ctx, a.Device)
 	if err != nil {
@@ -121,16 +127,8 @@ func (k *Keeper) openAudit(ctx context.Context, opener account, a storagev1.Audi
 	if err != nil {
 		return a, err
 	}
-	most := p.MaxOpenAudits
-	if a.Kind == storagev1.AuditKind_AUDIT_KIND_ESCALATION {
-		most = 1
-	}
-	open, err := k.openAudits(ctx, a.Device, a.Lease)
-	if err != nil {
+	if err := k.room(ctx, a, p.MaxOpenAudits); err != nil {
 		return a, err
-	}
-	if open >= int(most) {
-		return a, errorsmod.Wrapf(ErrTooMany, "device %d, lease %d: %d wait for an answer, at most %d", a.Device, a.Lease, open, most)
 	}
 	a.Opener, a.Deposit = opener.text, p.Deposit
 	a.Deadline = sdk.UnwrapSDKContext(ctx).BlockTime().Unix() + p.AnswerSeconds
@@ -145,7 +143,7 @@ func (k *Keeper) openAudit(ctx context.Context, opener account, a storagev1.Audi
 	standing.Device = a.Device
 	standing.OpenAudits++
 	if a.Kind == storagev1.AuditKind_AUDIT_KIND_ESCALATION {
-		standing.Escalation = a.Id
+		standing.Escalations++
 	}
 	if err := k.standings.Set(ctx, a.Device, standing); err != nil {
 		return a, errorsmod.Wrapf(err, "writing standing of device %d", a.Device)
@@ -156,14 +154,38 @@ func (k *Keeper) openAudit(ctx context.Context, opener account, a storagev1.Audi
 	return a, emit(ctx, &storagev1.EventAuditOpened{Audit: a})
 }
 
-// openAudits counts what a device has to answer about a lease; escalations are about lease 0.
-func (k *Keeper) openAudits(ctx context.Context, device, lease uint64) (int, error) {
-	found, err := k.audits.Indexes.Lease.MatchExact(ctx, collections.Join(device, lease))
+// room refuses an audit while too many wait: inclusions are bounded for each lease, escalations for
+// each device and to one a challenger, so that nobody can fill a device's list in order to keep others
+// off it. Escalations are about lease 0.
+func (k *Keeper) room(ctx context.Context, a storagev1.Audit, inclusions uint32) error {
+	found, err := k.audits.Indexes.Lease.MatchExact(ctx, collections.Join(a.Device, a.Lease))
 	if err != nil {
-		return 0, errorsmod.Wrapf(err, "looking up audits of device %d", device)
+		return errorsmod.Wrapf(err, "looking up audits of device %d", a.Device)
 	}
 	ids, err := found.PrimaryKeys()
-	return len(ids), errorsmod.Wrapf(err, "looking up audits of device %d", device)
+	if err != nil {
+		return errorsmod.Wrapf(err, "looking up audits of device %d", a.Device)
+	}
+	escalation := a.Kind == storagev1.AuditKind_AUDIT_KIND_ESCALATION
+	most := int(inclusions)
+	if escalation {
+		most = maxEscalations
+	}
+	if len(ids) >= most {
+		return errorsmod.Wrapf(ErrTooMany, "device %d, lease %d: %d wait for an answer, at most %d", a.Device, a.Lease, len(ids), most)
+	}
+	if !escalation {
+		return nil
+	}
+	for _, id := range ids {
+		switch open, err := k.Audit(ctx, id); {
+		case err != nil:
+			return err
+		case open.Challenger == a.Challenger:
+			return errorsmod.Wrapf(ErrTooMany, "device %d has yet to answer audit %d of device %d", a.Device, id, a.Challenger)
+		}
+	}
+	return nil
 }
 
 // Audit gives an open audit, or ErrNoAudit.
@@ -333,8 +355,8 @@ func (k *Keeper) endAudit(ctx context.Context, a storagev1.Audit, to sdk.AccAddr
 		return err
 	}
 	standing.OpenAudits--
-	if standing.Escalation == a.Id {
-		standing.Escalation = 0
+	if a.Kind == storagev1.AuditKind_AUDIT_KIND_ESCALATION {
+		standing.Escalations--
 	}
 	if err := k.standings.Set(ctx, a.Device, standing); err != nil {
 		return errorsmod.Wrapf(err, "writing standing of device %d", a.Device)

@@ -90,7 +90,7 @@ func checkPossession(p storagev1.PossessionState) error {
 			return errorsmod.Wrapf(ErrGenesis, "possession.terms[%d]: %v", i, t)
 		}
 	}
-	open := make(map[uint64]uint32)
+	open, escalations := make(map[uint64]uint32), make(map[uint64]uint32)
 	for i, a := range p.Audits {
 		if a.Id == 0 || a.Id >= p.NextAudit || a.Deposit.Amount.IsNil() || a.Deposit.Validate() != nil {
 			return errorsmod.Wrapf(ErrGenesis, "possession.audits[%d]: id %d, next is %d, deposit %v", i, a.Id, p.NextAudit, a.Deposit)
@@ -100,10 +100,14 @@ func checkPossession(p storagev1.PossessionState) error {
 			return errorsmod.Wrapf(ErrGenesis, "possession.audits[%d]: %s of piece %x", i, a.Kind, a.Piece)
 		}
 		open[a.Device]++
+		if !inclusion {
+			escalations[a.Device]++
+		}
 	}
 	for i, s := range p.Standings {
-		if open[s.Device] != s.OpenAudits {
-			return errorsmod.Wrapf(ErrGenesis, "possession.standings[%d]: device %d has %d open audits, its standing says %d", i, s.Device, open[s.Device], s.OpenAudits)
+		if open[s.Device] != s.OpenAudits || escalations[s.Device] != s.Escalations {
+			return errorsmod.Wrapf(ErrGenesis, "possession.standings[%d]: device %d has %d open audits, %d of them escalations, its standing says %d and %d",
+				i, s.Device, open[s.Device], escalations[s.Device], s.OpenAudits, s.Escalations)
 		}
 		delete(open, s.Device)
 	}

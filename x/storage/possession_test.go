@@ -14,6 +14,7 @@ import (
 	marketv1 "github.com/cairn-network/cairn/api/cairn/market/v1"
 	storagev1 "github.com/cairn-network/cairn/api/cairn/storage/v1"
 	"github.com/cairn-network/cairn/core/challenge"
+	"github.com/cairn-network/cairn/core/merkle"
 	"github.com/cairn-network/cairn/core/piece"
 	"github.com/cairn-network/cairn/core/score"
 	"github.com/cairn-network/cairn/x/audit"
@@ -552,6 +553,61 @@ func TestEscalation(t *testing.T) {
 	if n.balance(operator(1)) != had+500+closed.Bounty.Amount.Int64() || closed.Slashed.IsZero() {
 		t.Errorf("closed with %+v, the challenger has %d more", closed, n.balance(operator(1))-had)
 	}
+}
+
+// A device's friends cannot keep others from asking it: one question a challenger, and many challengers.
+func TestEscalationsAreBoundedForEachChallenger(t *testing.T) {
+	n := newNetwork(t)
+	const most = 16
+	var peers []*provider
+	for i := range most + 1 {
+		peers = append(peers, n.provide(t, 1+i, 3000))
+		n.commit(t, peers[i])
+	}
+	n.next(t)
+	ask := func(p *provider) *storagev1.MsgEscalate {
+		return &storagev1.MsgEscalate{Operator: stage.Spell(operator(p.n)), Challenger: p.id, Device: n.provider.id, Epoch: n.epochs.running}
+	}
+	var first uint64
+	for i, p := range peers[:most] {
+		res, err := n.msg.Escalate(n.Ctx, ask(p))
+		if err != nil {
+			t.Fatalf("challenger %d: %v", i, err)
+		}
+		if i == 0 {
+			first = res.Audit
+		}
+		wants(t, n.send(t, ask(p)), storage.ErrTooMany)
+	}
+	n.check(t)
+	n.restart(t)
+	wants(t, n.send(t, ask(peers[most])), storage.ErrTooMany)
+	a, err := n.keeper.Audit(n.Ctx, first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer := &storagev1.MsgProvePosition{Operator: stage.Spell(operator(0)), Audit: a.Id, Proof: n.provider.prove(t, a.Position)}
+	if _, err := n.msg.ProvePosition(n.Ctx, answer); err != nil {
+		t.Fatal(err)
+	}
+	wants(t, n.send(t, ask(peers[most])), nil)
+}
+
+func TestChallengerWithAnEmptyTreeCannotEscalate(t *testing.T) {
+	n := newNetwork(t)
+	peer := n.provide(t, 1, 3000)
+	n.commit(t, peer)
+	n.next(t)
+	empty := peer.commitment()
+	empty.Root, empty.Total = merkle.Empty.Hash[:], 0
+	if _, err := n.msg.CommitTree(n.Ctx, empty); err != nil {
+		t.Fatal(err)
+	}
+	ask := &storagev1.MsgEscalate{Operator: stage.Spell(operator(1)), Challenger: peer.id, Device: n.provider.id, Epoch: n.epochs.running}
+	wants(t, n.send(t, ask), nil)
+	n.next(t)
+	ask.Epoch = n.epochs.running
+	wants(t, n.send(t, ask), storage.ErrNoCommitment)
 }
 
 // What is too old is forgotten, a bounded number a block, and everything that ages is in the queue.
