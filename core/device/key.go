@@ -8,10 +8,10 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
+	"math/big"
 
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
-	"math/big"
 
 	"github.com/cairn-network/cairn/core/signature"
 )
@@ -22,9 +22,16 @@ func PublicKey(key crypto.PublicKey) (keyType int32, raw []byte, err error) {
 	case ed25519.PublicKey:
 		return Ed25519, k, nil
 	case *ecdsa.PublicKey:
-		if k.Curve == elliptic.P256() {
-			return P256, elliptic.MarshalCompressed(k.Curve, k.X, k.Y), nil
+		if k.Curve != elliptic.P256() {
+			break
 		}
+		point, err := k.Bytes() // 4, X, Y
+		if err != nil {
+			return 0, nil, fmt.Errorf("%w: %w", ErrKeyType, err)
+		}
+		const size = 32
+		compressed := append([]byte{2 | point[2*size]&1}, point[1:1+size]...) // SEC 1 section 2.3.3
+		return P256, compressed, nil
 	}
 	return 0, nil, fmt.Errorf("%w: %T", ErrKeyType, key)
 }

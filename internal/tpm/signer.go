@@ -11,10 +11,9 @@ import (
 	"math/big"
 	"sync"
 
+	"github.com/google/go-tpm/tpm2"
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
-
-	"github.com/google/go-tpm/tpm2"
 
 	"github.com/cairn-network/cairn/core/attest"
 )
@@ -42,8 +41,11 @@ func OpenSigner(path, label string) (*Signer, error) {
 	if err != nil {
 		return nil, errors.Join(err, chip.Close())
 	}
-	x, y := new(big.Int).SetBytes(key.point[1:33]), new(big.Int).SetBytes(key.point[33:])
-	return &Signer{label: label, public: &ecdsa.PublicKey{Curve: elliptic.P256(), X: x, Y: y}, chip: chip, key: key}, nil
+	public, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), key.point)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("reading the device key of %s: %w", label, err), key.Close(), chip.Close())
+	}
+	return &Signer{label: label, public: public, chip: chip, key: key}, nil
 }
 
 // Close frees the key's place in the chip and ends the connection.
