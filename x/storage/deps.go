@@ -25,6 +25,9 @@ type DeviceKeeper interface {
 	Operated(ctx context.Context, id uint64, account string) (devicev1.Device, error)
 	// TierOf is the trust tier that holds now.
 	TierOf(ctx context.Context, id uint64) (uint32, error)
+	// Permitted says why a device may not sell a resource now (device.ErrBanned, device.ErrNotPermitted),
+	// nil if it may.
+	Permitted(ctx context.Context, id uint64, resource string) error
 	// Jail keeps a device from new work until a time, Unix seconds.
 	Jail(ctx context.Context, id uint64, until int64) error
 	// Slash takes bps of the bond, gives bountyBps of that to an account and burns the rest.

@@ -88,6 +88,12 @@ func (k *Keeper) Fact(ctx context.Context, epoch, device uint64) (score.Fact, er
 func describe(f *score.Fact, proof storagev1.Proof) error {
 	f.Proved, f.Leased = proof.Proved, proof.Leased
 	f.Tier = min(proof.Tier, score.MaxTier)
+	if proof.Banned {
+		f.Standing |= score.Banned
+	}
+	if proof.Refused {
+		f.Standing |= score.Refused
+	}
 	if cell := geo.Cell(proof.Cell); cell.Valid() {
 		f.Cell = cell
 	}

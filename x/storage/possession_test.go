@@ -2,6 +2,7 @@ package storage_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"slices"
 	"testing"
@@ -11,9 +12,11 @@ import (
 	"github.com/cosmos/gogoproto/proto"
 	"pgregory.net/rapid"
 
+	devicev1 "github.com/cairn-network/cairn/api/cairn/device/v1"
 	marketv1 "github.com/cairn-network/cairn/api/cairn/market/v1"
 	storagev1 "github.com/cairn-network/cairn/api/cairn/storage/v1"
 	"github.com/cairn-network/cairn/core/challenge"
+	"github.com/cairn-network/cairn/core/geo"
 	"github.com/cairn-network/cairn/core/merkle"
 	"github.com/cairn-network/cairn/core/piece"
 	"github.com/cairn-network/cairn/core/score"
@@ -591,6 +594,67 @@ func TestEscalationsAreBoundedForEachChallenger(t *testing.T) {
 		t.Fatal(err)
 	}
 	wants(t, n.send(t, ask(peers[most])), nil)
+}
+
+// supplies are the units that the reward module was told of, by epoch in order.
+type supplies []uint64
+
+func (s *supplies) AddSupply(_ context.Context, _ score.Service, _ uint64, _ geo.Cell, _ uint32, units uint64) error {
+	*s = append(*s, units)
+	return nil
+}
+
+func (*supplies) Complete(context.Context, *score.Fact) error { return nil }
+
+// Who may not sell answers as before and earns nothing, from the next answer on and until one after it may again.
+func TestBannedOrRefusedDeviceAnswersForNoReward(t *testing.T) {
+	n := newNetwork(t)
+	var told supplies
+	n.keeper.SetRewards(&told)
+	id, gov, govern := n.provider.id, stage.Spell(authority), device.NewMsgServer(n.devices)
+	rules := func(m devicev1.MsgUpdateRules) error {
+		m.Authority = gov
+		_, err := govern.UpdateRules(n.Ctx, &m)
+		return err
+	}
+	standings := map[uint64]score.Standing{}
+	for _, step := range []struct {
+		vote func() error
+		want score.Standing
+		told int
+	}{
+		{func() error { return nil }, 0, 1},
+		{func() error {
+			_, err := govern.Ban(n.Ctx, &devicev1.MsgBan{Authority: gov, Device: id, Reason: devicev1.BanReason_BAN_REASON_ATTACK, Evidence: make([]byte, 32)})
+			return err
+		}, score.Banned, 1},
+		{func() error {
+			_, err := govern.DecideAppeal(n.Ctx, &devicev1.MsgDecideAppeal{Authority: gov, Device: id, Verdict: devicev1.Verdict_VERDICT_LIFT})
+			return errors.Join(err, rules(devicev1.MsgUpdateRules{Set: []devicev1.Rule{{Resource: storage.Resource, Refused: true, Reason: "no licence yet"}}}))
+		}, score.Refused, 1},
+		{func() error { return rules(devicev1.MsgUpdateRules{Remove: []devicev1.RuleRef{{Resource: storage.Resource}}}) }, 0, 2},
+	} {
+		if err := step.vote(); err != nil {
+			t.Fatal(err)
+		}
+		n.pass(t, n.provider)
+		if len(told) != step.told {
+			t.Errorf("epoch %d: %d supplies are counted, want %d", n.epochs.running, len(told), step.told)
+		}
+		standings[n.epochs.running] = step.want
+		n.next(t)
+		n.epochs.weak[n.epochs.running] = true // no challenge: the last answer stands
+		standings[n.epochs.running] = step.want
+		n.next(t)
+	}
+	for epoch, want := range standings {
+		f := n.fact(t, id, epoch)
+		if points, reason := score.RulesV1.Score(f); f.Standing != want || (points == 0) != (want != 0) {
+			t.Errorf("fact of epoch %d: %+v, %d points for %v, want standing %d", epoch, f, points, reason, want)
+		}
+	}
+	n.check(t)
+	n.restart(t)
 }
 
 func TestChallengerWithAnEmptyTreeCannotEscalate(t *testing.T) {

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"errors"
 
 	"cosmossdk.io/collections"
 	errorsmod "cosmossdk.io/errors"
@@ -13,6 +14,7 @@ import (
 	"github.com/cairn-network/cairn/core/geo"
 	"github.com/cairn-network/cairn/core/merkle"
 	"github.com/cairn-network/cairn/core/score"
+	"github.com/cairn-network/cairn/x/device"
 )
 
 // prove checks a device's answer to the running epoch's challenge and records it. What the answer is
@@ -61,6 +63,9 @@ func (k *Keeper) prove(ctx context.Context, d devicev1.Device, epoch uint64, pro
 		Device: d.Id, Epoch: epoch, Positions: uint32(len(positions)), Proved: bytesOf(a.commitment.Total), Leased: leased,
 		Tier: tier, Cell: d.Cell, Bond: d.Bond, RegisteredAt: d.RegisteredAt,
 	}
+	if err := k.permit(ctx, &proof); err != nil {
+		return storagev1.Proof{}, err
+	}
 	if err := k.proofs.Set(ctx, key, proof); err != nil {
 		return storagev1.Proof{}, errorsmod.Wrapf(err, "writing proof of device %d", d.Id)
 	}
@@ -78,12 +83,23 @@ func (k *Keeper) prove(ctx context.Context, d devicev1.Device, epoch uint64, pro
 	if err := k.standings.Set(ctx, d.Id, standing); err != nil {
 		return storagev1.Proof{}, errorsmod.Wrapf(err, "writing standing of device %d", d.Id)
 	}
-	if k.rewards != nil {
+	if k.rewards != nil && !proof.Banned && !proof.Refused {
 		if err := k.rewards.AddSupply(ctx, score.Storage, d.Id, geo.Cell(d.Cell), tier, counted(proof)); err != nil {
 			return storagev1.Proof{}, errorsmod.Wrapf(err, "adding the supply of device %d", d.Id)
 		}
 	}
 	return proof, nil
+}
+
+// permit notes whether the device may sell what it proved. Who may not still has to answer, for the
+// leases that run, but is not paid by the network.
+func (k *Keeper) permit(ctx context.Context, p *storagev1.Proof) error {
+	err := k.devices.Permitted(ctx, p.Device, Resource)
+	p.Banned, p.Refused = errors.Is(err, device.ErrBanned), errors.Is(err, device.ErrNotPermitted)
+	if p.Banned || p.Refused {
+		return nil
+	}
+	return err
 }
 
 // counted is what a proof is worth (INV-TREE).
