@@ -186,14 +186,16 @@ func (app *App) buildKeepers(options servertypes.AppOptions) error {
 // obligations asks everyone whether a device still owes something.
 type obligations []device.Obligations
 
-// Obliged says whether anyone is owed something through the device.
-func (all obligations) Obliged(ctx context.Context, id uint64) (bool, error) {
+// Idle says since when nobody has been owed anything through the device.
+func (all obligations) Idle(ctx context.Context, id uint64) (since int64, idle bool, err error) {
 	for _, one := range all {
-		if obliged, err := one.Obliged(ctx, id); obliged || err != nil {
-			return obliged, err
+		ended, idle, err := one.Idle(ctx, id)
+		if err != nil || !idle {
+			return 0, false, err
 		}
+		since = max(since, ended)
 	}
-	return false, nil
+	return since, true, nil
 }
 
 // routeIBC stacks token transfer for both versions of the protocol: core, then the ERC-20

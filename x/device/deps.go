@@ -29,7 +29,7 @@ type Beacons interface {
 // asks this module about devices, so the keeper takes it after both exist (SetObligations)
 // rather than in its constructor.
 type Obligations interface {
-	// Obliged says whether the device still has part in any lease whose money is not yet
-	// shared out.
-	Obliged(ctx context.Context, device uint64) (bool, error)
+	// Idle says since when nobody has been owed anything through the device, Unix seconds: 0 if
+	// nothing of before can still come to light; and false while somebody is owed something.
+	Idle(ctx context.Context, device uint64) (since int64, idle bool, err error)
 }

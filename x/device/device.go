@@ -168,7 +168,9 @@ func (k *Keeper) retire(ctx context.Context, d devicev1.Device) (devicev1.Device
 	return d, errorsmod.Wrapf(k.devices.Set(ctx, d.Id, d), "writing device %d", d.Id)
 }
 
-// discharge ends the leaving of a device: deposit and bond go back to its owner.
+// discharge ends the leaving of a device: deposit and bond go back to its owner. They answer for the
+// last of its work as long as for a device that goes without work: else an operator who has dropped
+// everything could end its leases and take the bond in one transaction, before any report.
 func (k *Keeper) discharge(ctx context.Context, owner sdk.AccAddress, d devicev1.Device) (devicev1.Device, error) {
 	now := sdk.UnwrapSDKContext(ctx).BlockTime().Unix()
 	if now < d.ReleaseAt {
@@ -177,12 +179,20 @@ func (k *Keeper) discharge(ctx context.Context, owner sdk.AccAddress, d devicev1
 	if k.obligations == nil {
 		return devicev1.Device{}, errorsmod.Wrapf(ErrObliged, "device %d: no market is wired to say otherwise", d.Id)
 	}
-	obliged, err := k.obligations.Obliged(ctx, d.Id)
+	since, idle, err := k.obligations.Idle(ctx, d.Id)
 	if err != nil {
 		return devicev1.Device{}, errorsmod.Wrapf(err, "asking what device %d owes", d.Id)
 	}
-	if obliged {
+	if !idle {
 		return devicev1.Device{}, errorsmod.Wrapf(ErrObliged, "device %d has lease items that are not closed", d.Id)
+	}
+	params, err := k.Params(ctx)
+	if err != nil {
+		return devicev1.Device{}, err
+	}
+	if free := since + params.UnbondingSeconds; now < free {
+		return devicev1.Device{}, errorsmod.Wrapf(ErrUnbonding, "device %d: last_ended %d, and unbonding_seconds %d later is %d, block time %d",
+			d.Id, since, params.UnbondingSeconds, free, now)
 	}
 	if held := sdk.NewCoins(d.Deposit).Add(d.Bond); !held.IsZero() {
 		if err := k.bank.SendCoinsFromModuleToAccount(ctx, ModuleName, owner, held); err != nil {

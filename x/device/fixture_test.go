@@ -25,9 +25,17 @@ const denom = "acairn"
 var authority = stage.Account(1000)
 
 // market is what devices owe, as a test sets it.
-type market struct{ obliged map[uint64]bool }
+type market struct {
+	obliged map[uint64]bool
+	ended   map[uint64]int64 // when its last lease ended, Unix seconds
+}
 
-func (m *market) Obliged(_ context.Context, id uint64) (bool, error) { return m.obliged[id], nil }
+func (m *market) Idle(_ context.Context, id uint64) (since int64, idle bool, err error) {
+	if m.obliged[id] {
+		return 0, false, nil
+	}
+	return m.ended[id], true, nil
+}
 
 // fixture is the module over real stores and a conserving bank.
 type fixture struct {
@@ -60,7 +68,7 @@ func (e *epochs) turn() {
 
 func newFixture(tb testing.TB) *fixture {
 	tb.Helper()
-	f := &fixture{Stage: stage.New(tb, device.StoreKey), market: &market{obliged: map[uint64]bool{}}, epochs: &epochs{}}
+	f := &fixture{Stage: stage.New(tb, device.StoreKey), market: &market{obliged: map[uint64]bool{}, ended: map[uint64]int64{}}, epochs: &epochs{}}
 	f.epochs.turn()
 	f.open()
 	if err := f.keeper.InitGenesis(f.Ctx, device.DefaultGenesis()); err != nil {

@@ -3,7 +3,7 @@
 // that answer for it.
 //
 // The other modules ask it three things: Device, Operated and Active. It asks the market one
-// thing back (Obligations): whether a device that wants to leave still owes service.
+// thing back (Obligations): since when a device that wants to leave owes no service.
 //
 // Money: the module account holds the deposits and bonds of every device that is not retired,
 // and may hold more (INV-DEPOSIT). Specification: docs/spec/device.md.

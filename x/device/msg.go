@@ -262,7 +262,8 @@ func (s msgServer) AddBond(ctx context.Context, msg *devicev1.MsgAddBond) (*devi
 	return &devicev1.MsgAddBondResponse{}, s.update(ctx, d)
 }
 
-// Retire starts the leaving of a device, or ends it once the unbonding time has passed.
+// Retire starts the leaving of a device, or ends it once the unbonding time has passed, since
+// the start and since the last of the device's leases.
 func (s msgServer) Retire(ctx context.Context, msg *devicev1.MsgRetire) (*devicev1.MsgRetireResponse, error) {
 	owner, ownerText, err := s.parseAccount("owner", msg.Owner)
 	if err != nil {

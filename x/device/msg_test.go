@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"math/big"
 	"strings"
 	"testing"
@@ -129,6 +130,42 @@ func (f *fixture) retire(tb testing.TB, owner sdk.AccAddress, id uint64) {
 	if res.State != devicev1.DeviceState_DEVICE_STATE_RETIRED {
 		tb.Fatalf("retired into %s", res.State)
 	}
+}
+
+// TestBondOutlastsTheLastLease: however long ago it began to leave, a device whose last lease has just
+// ended answers for it for the whole unbonding time.
+func TestBondOutlastsTheLastLease(t *testing.T) {
+	f := newFixture(t)
+	owner := stage.Account(0)
+	f.rich(owner)
+	id := f.register(t, owner, 1)
+	msg := &devicev1.MsgRetire{Owner: stage.Spell(owner), Id: id}
+	if _, err := f.msg.Retire(f.Ctx, msg); err != nil {
+		t.Fatal(err)
+	}
+	unbonding := device.DefaultParams().UnbondingSeconds
+	f.Pass(3 * unbonding)
+	f.market.ended[id] = f.Now()
+	free := f.Now() + unbonding
+	for _, wait := range []int64{0, unbonding - 1} {
+		f.Pass(wait)
+		before := f.Hash()
+		_, err := f.msg.Retire(f.Ctx, msg)
+		if !errors.Is(err, device.ErrUnbonding) {
+			t.Fatalf("%d s before it is free: %v", free-f.Now(), err)
+		}
+		if says := fmt.Sprintf("last_ended %d, and unbonding_seconds %d later is %d", free-unbonding, unbonding, free); !strings.Contains(err.Error(), says) {
+			t.Errorf("%q does not say %q", err, says)
+		}
+		if f.Hash() != before {
+			t.Error("the state has changed")
+		}
+	}
+	f.Pass(1)
+	if res, err := f.msg.Retire(f.Ctx, msg); err != nil || res.State != devicev1.DeviceState_DEVICE_STATE_RETIRED {
+		t.Fatalf("when it is free: %v, %v", res, err)
+	}
+	f.check(t)
 }
 
 func TestRetiredKeyIsNeverRegisteredAgain(t *testing.T) {

@@ -235,14 +235,14 @@ func (k *Keeper) Params(ctx context.Context) (energyv1.Params, error) {
 	return params, errorsmod.Wrap(err, "reading energy params")
 }
 
-// Obliged says whether a device has a session that is not over. The registry asks before it lets a
-// device go.
-func (k *Keeper) Obliged(ctx context.Context, device uint64) (bool, error) {
+// Idle says whether all sessions of a device are over. A session that is over costs no bond, so since
+// is always 0. The registry asks before it lets a device go.
+func (k *Keeper) Idle(ctx context.Context, device uint64) (since int64, idle bool, err error) {
 	s, err := k.stations.Get(ctx, device)
 	if errors.Is(err, collections.ErrNotFound) {
-		return false, nil
+		return 0, true, nil
 	}
-	return s.OpenSessions > 0, errorsmod.Wrapf(err, "reading station %d", device)
+	return 0, err == nil && s.OpenSessions == 0, errorsmod.Wrapf(err, "reading station %d", device)
 }
 
 // get reads one value of a map and tells absence from failure.

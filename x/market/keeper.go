@@ -202,8 +202,7 @@ func (k *Keeper) Params(ctx context.Context) (marketv1.Params, error) {
 	return params, errorsmod.Wrap(err, "reading market params")
 }
 
-// Obliged says whether a device has part in a lease whose money is not yet shared out. The
-// registry asks before it lets a device go.
+// Obliged says whether a device has part in a lease whose money is not yet shared out.
 func (k *Keeper) Obliged(ctx context.Context, device uint64) (bool, error) {
 	for _, state := range []marketv1.ItemState{marketv1.ItemState_ITEM_STATE_OPEN, marketv1.ItemState_ITEM_STATE_CLOSING} {
 		found, err := k.items.Indexes.Device.MatchExact(ctx, collections.Join(device, int32(state)))

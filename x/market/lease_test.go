@@ -296,8 +296,45 @@ func TestDeviceWithOpenItemsCannotFinishRetiring(t *testing.T) {
 	if item := f.item(t, lease, 1); item.State != marketv1.ItemState_ITEM_STATE_CLOSED {
 		t.Fatalf("it is %s", item.State)
 	}
+	if _, err := f.deviceMsg.Retire(f.Ctx, retire); !errors.Is(err, device.ErrUnbonding) {
+		t.Fatalf("when the last item has just closed: %v", err)
+	}
+	f.Pass(device.DefaultParams().UnbondingSeconds)
 	if _, err := f.deviceMsg.Retire(f.Ctx, retire); err != nil {
 		t.Fatalf("with nothing open: %v", err)
+	}
+	f.check(t)
+}
+
+// TestLeavingEveryLeaseDoesNotFreeTheBond: a device that began to leave long ago cannot end its leases
+// and be gone with its bond in the same block, before anyone can report what it dropped.
+func TestLeavingEveryLeaseDoesNotFreeTheBond(t *testing.T) {
+	f := newFixture(t)
+	f.sellers(t, 1)
+	f.rich(consumer(0))
+	unbonding := device.DefaultParams().UnbondingSeconds
+	open := opening()
+	open.Seconds = 100_000
+	open.Items[0].Escrow = amount(2_000_000)
+	lease := f.lease(t, open)
+	retire := &devicev1.MsgRetire{Owner: stage.Spell(owner(0)), Id: 1}
+	if _, err := f.deviceMsg.Retire(f.Ctx, retire); err != nil {
+		t.Fatal(err)
+	}
+	f.Pass(unbonding)
+	leave := &marketv1.MsgCloseLease{Sender: stage.Spell(operator(0)), Id: lease, Devices: []uint64{1}}
+	if _, err := f.msg.CloseLease(f.Ctx, leave); err != nil {
+		t.Fatal(err)
+	}
+	for _, wait := range []int64{0, unbonding - 1} {
+		f.Pass(wait)
+		if _, err := f.deviceMsg.Retire(f.Ctx, retire); !errors.Is(err, device.ErrUnbonding) {
+			t.Fatalf("%d s after it left: %v", wait, err)
+		}
+	}
+	f.Pass(1)
+	if _, err := f.deviceMsg.Retire(f.Ctx, retire); err != nil {
+		t.Fatalf("the unbonding time after it left: %v", err)
 	}
 	f.check(t)
 }

@@ -41,7 +41,7 @@ func (k *Keeper) Leased(ctx context.Context, device uint64, resource string) (ui
 }
 
 // Idle says since when a device has had no part in any lease, Unix seconds: 0 if it never had one,
-// and false while it has.
+// and false while it has. The registry asks before it lets a device go.
 func (k *Keeper) Idle(ctx context.Context, device uint64) (since int64, idle bool, err error) {
 	obliged, err := k.Obliged(ctx, device)
 	if err != nil || obliged {

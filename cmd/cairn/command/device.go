@@ -205,7 +205,7 @@ func (s *session) deviceShow() *cobra.Command {
 					fmt.Fprintf(w, "jailed    until %s\n", date(v.JailedUntil))
 				}
 				if v.ReleaseAt > 0 {
-					fmt.Fprintf(w, "leaving   deposit and bond are free from %s: then cairn device retire %d again\n", date(v.ReleaseAt), v.ID)
+					fmt.Fprintf(w, "leaving   deposit and bond are free from %s at the earliest: then cairn device retire %d again\n", date(v.ReleaseAt), v.ID)
 				}
 				if len(result.Offers) > 0 {
 					fmt.Fprintln(w)

@@ -78,7 +78,7 @@ func (s *session) explainDevice(err error) error {
 	case errors.Is(err, chainclient.ErrNotOffered):
 		return cli.Hint(err, "its owner offers it to you with: cairn device transfer ID ADDRESS")
 	case errors.Is(err, chainclient.ErrUnbonding):
-		return cli.Hint(err, "wait for release_at (cairn device show ID), then retire it again")
+		return cli.Hint(err, "wait for release_at (cairn device show ID), or as the error says for the unbonding time after its last lease, then retire it again")
 	case errors.Is(err, chainclient.ErrDeviceObliged):
 		return cli.Hint(err, "leases that still run go on to their end: cairn device show ID lists them")
 	default:
@@ -217,8 +217,8 @@ func (s *session) deviceRetire() *cobra.Command {
 		Use: "retire ID", Short: "Take a device off the network and get its deposit and bond back", Args: cobra.ExactArgs(1), ValidArgsFunction: completeNothing,
 		Long: `Takes a device off the network in two steps, the same command both times. The first starts its leaving:
 it takes on nothing new, its running leases go on and go on being paid. The second, once the time of
-release has come and no lease of it runs any more, gives deposit and bond back. A device that has
-retired cannot come back, nor can its key.`,
+release has come and the last of its leases ended the unbonding time ago, gives deposit and bond back.
+A device that has retired cannot come back, nor can its key.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			return owning{
 				question: func(ctx context.Context, chain *chainclient.Client, d devicev1.Device) (string, error) {
@@ -245,7 +245,7 @@ retired cannot come back, nor can its key.`,
 					if d.State == devicev1.DeviceState_DEVICE_STATE_RETIRED {
 						return fmt.Sprintf("device %d has retired; deposit and bond are back with its owner", d.Id)
 					}
-					return fmt.Sprintf("device %d is retiring; from %s, once its leases have ended: cairn device retire %d again", d.Id, date(d.ReleaseAt), d.Id)
+					return fmt.Sprintf("device %d is retiring; from %s, and the unbonding time after its last lease ended: cairn device retire %d again", d.Id, date(d.ReleaseAt), d.Id)
 				},
 			}.run(c, s, args[0], yes)
 		},

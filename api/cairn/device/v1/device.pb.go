@@ -184,7 +184,7 @@ type Device struct {
 	RegisteredAt int64 `protobuf:"varint,16,opt,name=registered_at,json=registeredAt,proto3" json:"registered_at,omitempty"`
 	// New owner who has yet to accept; empty when no transfer is under way.
 	PendingOwner string `protobuf:"bytes,17,opt,name=pending_owner,json=pendingOwner,proto3" json:"pending_owner,omitempty"`
-	// Unix seconds at which a retiring device gets deposit and bond back.
+	// Unix seconds before which a retiring device does not get deposit and bond back.
 	ReleaseAt int64 `protobuf:"varint,18,opt,name=release_at,json=releaseAt,proto3" json:"release_at,omitempty"`
 }
 
@@ -351,7 +351,7 @@ func (m *Device) GetReleaseAt() int64 {
 type Params struct {
 	// Taken at registration, given back at retirement.
 	Deposit types.Coin `protobuf:"bytes,1,opt,name=deposit,proto3" json:"deposit"`
-	// Seconds between retirement and release of deposit and bond.
+	// Least seconds from retirement, and from the end of the last lease, to release of deposit and bond.
 	UnbondingSeconds int64 `protobuf:"varint,2,opt,name=unbonding_seconds,json=unbondingSeconds,proto3" json:"unbonding_seconds,omitempty"`
 	// Kinds that may register.
 	Kinds []string `protobuf:"bytes,3,rep,name=kinds,proto3" json:"kinds,omitempty"`
