@@ -632,7 +632,9 @@ func TestBannedOrRefusedDeviceAnswersForNoReward(t *testing.T) {
 			_, err := govern.DecideAppeal(n.Ctx, &devicev1.MsgDecideAppeal{Authority: gov, Device: id, Verdict: devicev1.Verdict_VERDICT_LIFT})
 			return errors.Join(err, rules(devicev1.MsgUpdateRules{Set: []devicev1.Rule{{Resource: storage.Resource, Refused: true, Reason: "no licence yet"}}}))
 		}, score.Refused, 1},
-		{func() error { return rules(devicev1.MsgUpdateRules{Remove: []devicev1.RuleRef{{Resource: storage.Resource}}}) }, 0, 2},
+		{func() error {
+			return rules(devicev1.MsgUpdateRules{Remove: []devicev1.RuleRef{{Resource: storage.Resource}}})
+		}, 0, 2},
 	} {
 		if err := step.vote(); err != nil {
 			t.Fatal(err)
