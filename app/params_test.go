@@ -23,7 +23,9 @@ import (
 
 	devicev1 "github.com/cairn-network/cairn/api/cairn/device/v1"
 	coredevice "github.com/cairn-network/cairn/core/device"
+	"github.com/cairn-network/cairn/x/audit"
 	"github.com/cairn-network/cairn/x/device"
+	"github.com/cairn-network/cairn/x/reward"
 )
 
 // governed is a module of ours whose parameters a vote changes. It is found by its messages: a new
@@ -157,6 +159,14 @@ func absurd(v reflect.Value) []reflect.Value {
 		return []reflect.Value{many}
 	default:
 		return nil
+	}
+}
+
+// Reports and disputes ask for facts and pools as long as epochs are kept.
+func TestDefaultParamsKeepFactsAsLongAsEpochs(t *testing.T) {
+	facts, epochs := reward.DefaultParams().RetainEpochs, uint64(audit.DefaultParams().Beacon.RetainEpochs)
+	if facts < epochs {
+		t.Errorf("facts are kept for %d epochs, epochs for %d", facts, epochs)
 	}
 }
 

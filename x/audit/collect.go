@@ -215,9 +215,12 @@ func (k *Keeper) turn(ctx context.Context, ended auditv1.Epoch, params auditv1.B
 	if next.Weak {
 		missing = nil // nobody chose anything: the network was at fault
 	}
-	charge := func(ctx context.Context) error { return k.charge(ctx, next.Number, missing, params.MissedOutputPpm) }
-	if err := k.attempt(ctx, "missed outputs", ended.Number, params.HookGas, charge); err != nil {
-		return err
+	for _, m := range missing {
+		gas := max(params.HookGas/uint64(len(missing)), leastChargeGas)
+		charge := func(ctx context.Context) error { return k.charge(ctx, next.Number, m, params.MissedOutputPpm) }
+		if err := k.attempt(ctx, "missed output of "+m.spelled, ended.Number, gas, charge); err != nil {
+			return err
+		}
 	}
 	return k.runHooks(ctx, ended, params.HookGas)
 }
@@ -226,28 +229,27 @@ func (k *Keeper) turn(ctx context.Context, ended auditv1.Epoch, params auditv1.B
 // needs two to come into force.
 const newcomerEpochs = 8
 
-// charge takes what a missed output costs from each validator's stake. An output that is held back is a
+// leastChargeGas is what charging a validator may use however many share hook_gas: several times what
+// a slash at the height of the block takes, which looks at no unbonding.
+const leastChargeGas = 1_000_000
+
+// charge takes what a missed output costs from a validator's stake. An output that is held back is a
 // bit of the beacon chosen by who holds it back: a bit must cost more than it can bring.
-func (k *Keeper) charge(ctx context.Context, epoch uint64, missing []member, ppm uint32) error {
-	height := sdk.UnwrapSDKContext(ctx).BlockHeight()
-	for _, m := range missing {
-		validator, err := k.staking.Validator(ctx, m.operator)
-		if err != nil {
-			return errorsmod.Wrapf(err, "looking up validator %s", m.spelled)
-		}
-		if ppm == 0 || m.vote.Power <= 0 || validator.IsUnbonded() {
-			continue
-		}
-		burned, err := k.staking.Slash(ctx, m.vote.Validator, height, m.vote.Power, math.LegacyNewDecWithPrec(int64(ppm), 6))
-		if err != nil {
-			return errorsmod.Wrapf(err, "taking stake of validator %s", m.spelled)
-		}
-		event := &auditv1.EventBeaconOutputMissed{Validator: m.spelled, Epoch: epoch, Burned: burned}
-		if err := sdk.UnwrapSDKContext(ctx).EventManager().EmitTypedEvent(event); err != nil {
-			return errorsmod.Wrap(err, "emitting event")
-		}
+func (k *Keeper) charge(ctx context.Context, epoch uint64, m member, ppm uint32) error {
+	validator, err := k.staking.Validator(ctx, m.operator)
+	if err != nil {
+		return errorsmod.Wrapf(err, "looking up validator %s", m.spelled)
 	}
-	return nil
+	if ppm == 0 || m.vote.Power <= 0 || validator.IsUnbonded() {
+		return nil
+	}
+	sdkCtx := sdk.UnwrapSDKContext(ctx)
+	burned, err := k.staking.Slash(ctx, m.vote.Validator, sdkCtx.BlockHeight(), m.vote.Power, math.LegacyNewDecWithPrec(int64(ppm), 6))
+	if err != nil {
+		return errorsmod.Wrapf(err, "taking stake of validator %s", m.spelled)
+	}
+	event := &auditv1.EventBeaconOutputMissed{Validator: m.spelled, Epoch: epoch, Burned: burned}
+	return errorsmod.Wrap(sdkCtx.EventManager().EmitTypedEvent(event), "emitting event")
 }
 
 // count records whether a validator's output is in an epoch's beacon.

@@ -77,9 +77,9 @@ func (k *Keeper) replay(ctx context.Context, o openReport, c claim) (*score.Acco
 	if err != nil {
 		return nil, err
 	}
-	pools, err := k.reports.economy.Pools(ctx, o.statement.Service, o.statement.Epoch)
+	pools, err := k.pools(ctx, o)
 	if err != nil {
-		return nil, errorsmod.Wrapf(err, "pools of %s in epoch %d", o.statement.Service, o.statement.Epoch)
+		return nil, err
 	}
 	plan := report.Plan{Service: o.statement.Service, Epoch: o.statement.Epoch, Rules: o.statement.Rules, Pools: pools}
 	next, some := plan.Next(c.device, before, fact, o.statement.Output.Points)
@@ -89,11 +89,20 @@ func (k *Keeper) replay(ctx context.Context, o openReport, c claim) (*score.Acco
 	return &next, nil
 }
 
+func (k *Keeper) pools(ctx context.Context, o openReport) (score.Pools, error) {
+	pools, err := k.reports.economy.Pools(ctx, o.statement.Service, o.statement.Epoch)
+	return pools, errorsmod.Wrapf(err, "pools of %s in epoch %d", o.statement.Service, o.statement.Epoch)
+}
+
 // fact gives what is to be taken for the fact of a claim's device, nil if there is none. Evidence
 // that proves nothing is none.
 func (k *Keeper) fact(ctx context.Context, o openReport, c claim) (*score.Fact, error) {
 	epoch := o.statement.Epoch
 	if service := k.reports.services[o.statement.Service]; service != nil {
+		// Every report had pools when it was posted: where they are forgotten, so may facts be.
+		if _, err := k.pools(ctx, o); err != nil {
+			return nil, err
+		}
 		f, err := service.Fact(ctx, epoch, c.device)
 		if errors.Is(err, ErrNoFact) {
 			return nil, nil

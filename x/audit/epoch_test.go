@@ -31,10 +31,15 @@ type stakers struct {
 	byConsensus map[string]stakingtypes.Validator
 	// lost is what each validator has been slashed, by consensus address.
 	lost map[string]math.Int
+	// sick are validators that cannot be slashed, by consensus address.
+	sick map[string]bool
 }
 
 // Slash takes from 1,000,000 tokens a unit of power, and from validators that are bonded.
 func (s stakers) Slash(_ context.Context, address sdk.ConsAddress, _, power int64, share math.LegacyDec) (math.Int, error) {
+	if s.sick[string(address)] {
+		return math.Int{}, stakingtypes.ErrNoValidatorFound
+	}
 	taken := share.MulInt64(power * 1_000_000).TruncateInt()
 	before, some := s.lost[string(address)]
 	if !some {
@@ -100,7 +105,7 @@ func shortEpochs() auditv1.Params {
 func newValidators(tb testing.TB, n int) *validators {
 	tb.Helper()
 	s := stage.New(tb, audit.StoreKey)
-	set := stakers{map[string]stakingtypes.Validator{}, map[string]math.Int{}}
+	set := stakers{map[string]stakingtypes.Validator{}, map[string]math.Int{}, map[string]bool{}}
 	genesis := audit.DefaultGenesis()
 	genesis.Params = shortEpochs()
 	v := &validators{Stage: s, set: set}
@@ -291,6 +296,26 @@ func TestAMissedOutputCostsStake(t *testing.T) {
 	turns(t, v, all(4)...)
 	turns(t, v, 0, 1, 2)
 	require.Zero(t, v.lost(3))
+}
+
+// A validator that cannot be charged is named, and the others pay.
+func TestAFailedChargeSparesNobodyElse(t *testing.T) {
+	v := newValidators(t, 5)
+	turns := func(from ...int) {
+		for epoch := v.current(t).Number; v.current(t).Number == epoch; {
+			v.block(t, v.votes(t, from...))
+		}
+	}
+	turns(all(5)...)
+	v.set.sick[string(consensusAddress(3))] = true
+	turns(0, 1)
+	require.Positive(t, v.lost(2))
+	require.Zero(t, v.lost(3))
+	require.Positive(t, v.lost(4))
+	res, err := audit.NewQueryServer(v.keeper).HookFailures(v.Ctx, &auditv1.QueryHookFailuresRequest{})
+	require.NoError(t, err)
+	require.Len(t, res.Failures, 1)
+	require.Equal(t, "missed output of "+stage.Spell(stage.Account(3)), res.Failures[0].Hook)
 }
 
 // Outputs may come in different blocks of the window; leaving one out of a block takes nothing back.

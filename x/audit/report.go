@@ -317,8 +317,11 @@ func (k *Keeper) admit(ctx context.Context, params auditv1.Params, s report.Stat
 	if err != nil {
 		return err
 	}
-	if epoch >= s.Epoch || epoch+1 < s.Epoch && reportable(params.Beacon, s.Epoch-1, current.Number) {
-		return errorsmod.Wrapf(ErrEpoch, "epoch %d: what it builds on is of epoch %d, and all between must be too old to report", s.Epoch, epoch)
+	if epoch >= s.Epoch {
+		return errorsmod.Wrapf(ErrEpoch, "epoch %d: what it builds on is of epoch %d", s.Epoch, epoch)
+	}
+	if missed, some := k.leftOut(ctx, params.Beacon, s, epoch, current.Number); some {
+		return errorsmod.Wrapf(ErrEpoch, "epoch %d: what it builds on is of epoch %d, and epoch %d between can be reported", s.Epoch, epoch, missed)
 	}
 	if s.Output.Leaves < before.Leaves || s.Output.Leaves-before.Leaves > s.Inputs.Leaves {
 		return errorsmod.Wrapf(ErrTotals, "output.leaves %d: %d before and %d inputs", s.Output.Leaves, before.Leaves, s.Inputs.Leaves)
@@ -333,6 +336,22 @@ func (k *Keeper) admit(ctx context.Context, params auditv1.Params, s report.Stat
 		return errorsmod.Wrapf(ErrTotals, "output.earned %s: %s before, and pools of %s", s.Output.Earned, before.Earned, most)
 	}
 	return nil
+}
+
+// mostLeftOut is how many epochs before a statement's are looked at for one that it leaves out: as many
+// as can be reported by default.
+const mostLeftOut = 500
+
+// leftOut gives an epoch between a statement and what it builds on that can be reported, false if
+// there is none. One that is too old cannot, nor one without pools: it pays nothing, for want of a
+// weight or because the work at its end failed, and must not stop those after it.
+func (k *Keeper) leftOut(ctx context.Context, p auditv1.BeaconParams, s report.Statement, base, current uint64) (missed uint64, some bool) {
+	for e := s.Epoch - 1; e > base && s.Epoch-e <= mostLeftOut && reportable(p, e, current); e-- {
+		if _, err := k.reports.economy.Pools(ctx, s.Service, e); err == nil {
+			return e, true
+		}
+	}
+	return 0, false
 }
 
 // enter writes a post into its round.

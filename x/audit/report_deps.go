@@ -21,7 +21,7 @@ type BankKeeper interface {
 type Service interface {
 	// Fact gives what is known of a device in an epoch that is over: always the same until it is
 	// forgotten, params.beacon.retain_epochs after its end at the earliest. ErrNoFact, wrapped, where
-	// nothing is recorded.
+	// nothing is recorded; another error once it is forgotten, so that no dispute is decided on it.
 	Fact(ctx context.Context, epoch, device uint64) (score.Fact, error)
 }
 
@@ -35,7 +35,7 @@ type Replayer interface {
 // Economy knows what an epoch may pay, and pays.
 type Economy interface {
 	// Pools gives what a service may pay out for an epoch that is over: always the same until it is
-	// forgotten, as a Service's facts.
+	// forgotten, as a Service's facts. An error where it pays nothing: such an epoch is not reported.
 	Pools(ctx context.Context, service score.Service, epoch uint64) (score.Pools, error)
 	// Final takes the root of an epoch that has become final. Epochs ascend; some may be left out.
 	Final(ctx context.Context, service score.Service, epoch uint64, root report.Root) error

@@ -29,6 +29,8 @@ type court struct {
 	// facts by epoch, ascending by device; of storage, and of energy where they are evidence.
 	facts  map[uint64][]score.Fact
 	finals []final
+	// unread and poolless say of an epoch why its facts, and its pools, cannot be read.
+	unread, poolless map[uint64]error
 }
 
 type final struct {
@@ -48,6 +50,9 @@ func disputer(n int) string  { return stage.Spell(stage.Account(30 + n)) }
 
 // Fact implements audit.Service.
 func (c *court) Fact(_ context.Context, epoch, device uint64) (score.Fact, error) {
+	if err := c.unread[epoch]; err != nil {
+		return score.Fact{}, err
+	}
 	for _, f := range c.facts[epoch] {
 		if f.Device == device {
 			return f, nil
@@ -74,7 +79,9 @@ var pools = score.Pools{
 }
 
 // Pools implements audit.Economy.
-func (c *court) Pools(context.Context, score.Service, uint64) (score.Pools, error) { return pools, nil }
+func (c *court) Pools(_ context.Context, _ score.Service, epoch uint64) (score.Pools, error) {
+	return pools, c.poolless[epoch]
+}
 
 // Final implements audit.Economy.
 func (c *court) Final(_ context.Context, service score.Service, epoch uint64, root report.Root) error {
@@ -84,7 +91,7 @@ func (c *court) Final(_ context.Context, service score.Service, epoch uint64, ro
 
 func newCourt(tb testing.TB) *court {
 	tb.Helper()
-	c := &court{validators: newValidators(tb, 1), facts: make(map[uint64][]score.Fact)}
+	c := &court{validators: newValidators(tb, 1), facts: make(map[uint64][]score.Fact), unread: make(map[uint64]error), poolless: make(map[uint64]error)}
 	c.wire()
 	g, err := c.keeper.ExportGenesis(c.Ctx)
 	require.NoError(tb, err)

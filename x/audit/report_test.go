@@ -1,6 +1,7 @@
 package audit_test
 
 import (
+	"errors"
 	"math/bits"
 	"strings"
 	"testing"
@@ -573,6 +574,53 @@ func TestEpochsTooOldAreLeftOut(t *testing.T) {
 	c.mustPost(t, e, 0)
 	c.blocks(t, 8)
 	require.EqualValues(t, 3, c.finalize(t))
+}
+
+// An epoch without pools cannot be reported, and stops none of those after it.
+func TestEpochsWithoutPoolsAreLeftOut(t *testing.T) {
+	c := newCourt(t)
+	c.reporters(t, 1)
+	errNone := errors.New("no pools")
+	first := c.honest(t, c.turn(t), nil)
+	c.mustPost(t, first, 0)
+	second, third := c.turn(t), c.turn(t)
+	fourth := c.honest(t, c.turn(t), first)
+	c.poolless[third] = errNone
+	require.ErrorIs(t, c.post(0, c.honest(t, third, first)), audit.ErrEpoch, "the second can be reported")
+	require.ErrorIs(t, c.post(0, fourth), audit.ErrEpoch, "and is not left out behind one without pools")
+	c.poolless[second] = errNone
+	require.ErrorIs(t, c.post(0, c.honest(t, second, first)), errNone)
+	c.mustPost(t, fourth, 0)
+	c.blocks(t, 8)
+	require.EqualValues(t, 4, c.finalize(t))
+}
+
+// A dispute whose fact or pools cannot be read decides nothing and costs nobody.
+func TestADisputeOnWhatIsForgottenChangesNothing(t *testing.T) {
+	for name, forget := range map[string]func(*court, error){
+		"facts": func(c *court, why error) { c.unread[1] = why },
+		"pools": func(c *court, why error) { c.poolless[1], c.facts[1] = why, nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCourt(t)
+			c.reporters(t, 1)
+			c.rich(disputer(0))
+			e := c.honest(t, c.turn(t), nil)
+			c.mustPost(t, e, 0)
+			errGone := errors.New("no longer kept")
+			forget(c, errGone)
+			before := c.Hash()
+			_, err := c.msg.DisputeLeaf(c.Ctx, leafDispute(t, disputer(0), e, 3))
+			require.ErrorIs(t, err, errGone)
+			_, err = c.msg.DisputeMissing(c.Ctx, missingDispute(t, disputer(0), e, 4))
+			require.ErrorIs(t, err, errGone)
+			place, err := e.inputs.Place(3)
+			require.NoError(t, err)
+			_, err = c.msg.DisputeInput(c.Ctx, &auditv1.MsgDisputeInput{Disputer: disputer(0), Report: idOf(e), Device: 3, Input: bytesOf(t, place)})
+			require.ErrorIs(t, err, errGone)
+			require.Equal(t, before, c.Hash())
+		})
+	}
 }
 
 // A service whose evidence is off chain: the input root commits to it, the chain judges it, and what

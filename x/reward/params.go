@@ -66,7 +66,7 @@ func DefaultParams() rewardv1.Params {
 		MaxClaims:        300,
 		MaxRelayBps:      100,
 		RetainRoots:      24,
-		RetainEpochs:     7 * 24,
+		RetainEpochs:     1_000, // x/audit asks for pools and facts as long as it keeps epochs: beacon.retain_epochs
 		PrunePerBlock:    200,
 		RetainMonths:     120,
 	}

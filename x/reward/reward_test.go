@@ -468,6 +468,29 @@ func TestFactsAreRemovedAndNeverChange(t *testing.T) {
 	}
 }
 
+// TestAFactPastRetentionIsNoFact: zeros of a removed epoch would decide a dispute against an honest
+// report. It holds from the epoch on in which removal begins, however long that takes.
+func TestAFactPastRetentionIsNoFact(t *testing.T) {
+	f := newFixture(t)
+	f.devices(1)
+	f.params(t, func(p *rewardv1.Params) { p.RetainEpochs, p.PrunePerBlock = 2, 1 })
+	f.settles(t, 1, coins(1))
+	for range 2 {
+		f.turn(t)
+	}
+	fact := score.Fact{Service: score.Storage, Epoch: 1, Device: 1}
+	if err := f.keeper.Complete(f.Ctx, &fact); err != nil || fact.Burned.IsZero() {
+		t.Errorf("of an epoch that is kept: %+v, %v", fact, err)
+	}
+	f.turn(t)
+	if _, err := f.keeper.Pools(f.Ctx, score.Storage, 1); err != nil {
+		t.Errorf("of an epoch that is removed in part: %v", err)
+	}
+	if err := f.keeper.Complete(f.Ctx, &fact); !errors.Is(err, reward.ErrNoEpoch) {
+		t.Errorf("of an epoch past retention: %+v, %v", fact, err)
+	}
+}
+
 // TestForeignMoneyEarnsNothing: other denominations and resources that are no service.
 func TestForeignMoneyEarnsNothing(t *testing.T) {
 	f := newFixture(t)

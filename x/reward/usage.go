@@ -195,9 +195,20 @@ func (k *Keeper) Usage(ctx context.Context, service score.Service, epoch, device
 }
 
 // Complete fills what this module knows of a device into a fact of it: Burned, Cell, Need and Boost.
-// Service, Epoch and Device must be set. Of an epoch that is over and still kept it gives the same
-// for ever.
+// Service, Epoch and Device must be set. Of an epoch that is over it gives the same as long as the
+// epoch is kept, and ErrNoEpoch from then on: what is removed must not read as nothing.
 func (k *Keeper) Complete(ctx context.Context, f *score.Fact) error {
+	params, err := k.Params(ctx)
+	if err != nil {
+		return err
+	}
+	current, err := k.epochs.Current(ctx)
+	if err != nil {
+		return errorsmod.Wrap(err, "completing a fact")
+	}
+	if current.Number > f.Epoch && current.Number-f.Epoch > params.RetainEpochs {
+		return errorsmod.Wrapf(ErrNoEpoch, "epoch %d: kept are %d, the running one is %d", f.Epoch, params.RetainEpochs, current.Number)
+	}
 	own, err := k.fact(ctx, collections.Join3(f.Epoch, uint32(f.Service), f.Device))
 	if err != nil {
 		return err
