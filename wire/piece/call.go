@@ -157,13 +157,11 @@ func (c *Conn) finish(st *stream, answered bool) {
 	if st.slot {
 		<-c.slots
 	}
-	if !answered && c.sess.closed() == nil {
+	if !answered {
 		// Whoever cancels does not wait for a busy connection.
-		c.sess.flushes.Add(1)
-		go func() {
-			defer c.sess.flushes.Done()
+		c.sess.background(func() {
 			_ = c.sess.send(context.Background(), frameCancel, st.id, le.AppendUint16(nil, uint16(ErrCanceled)))
-		}()
+		})
 	}
 }
 

@@ -267,6 +267,17 @@ func (s *session) close(err error) {
 	}
 }
 
+// background starts work that closing waits for; false if the session is over, after which none starts.
+func (s *session) background(work func()) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return false
+	}
+	s.flushes.Go(work)
+	return true
+}
+
 func (s *session) closed() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -313,9 +324,7 @@ func (s *session) acquire(ctx context.Context) error {
 		return s.closed()
 	case <-ctx.Done():
 		// The holder of the lock may have seen us waiting and left the flush to us.
-		s.flushes.Add(1)
-		go func() {
-			defer s.flushes.Done()
+		if !s.background(func() {
 			defer s.waiting.Add(-1)
 			select {
 			case <-s.lock:
@@ -325,7 +334,9 @@ func (s *session) acquire(ctx context.Context) error {
 				s.lock <- struct{}{}
 			case <-s.done:
 			}
-		}()
+		}) {
+			s.waiting.Add(-1)
+		}
 		return ctx.Err()
 	}
 }
